@@ -182,7 +182,7 @@ class FinalizeTask:
     """A shuffle stage's results for one shard: `row_address`, the stage's columns, `status` and `reason`."""
 
     task: ShardTask
-    results: pa.Table
+    results: pa.Table | Callable[[], pa.Table]  # or what reads them
 
 
 @dataclass(frozen=True)
@@ -438,9 +438,10 @@ def _scatter_to_rows(
 
 def _finalize(stage: ShuffleStage, workspace: Workspace, item: FinalizeTask) -> _Written:
     shard, status, reason = _load(stage, workspace, item.task)
-    nodes = item.results.column("row_address").to_numpy()
+    results = item.results if isinstance(item.results, pa.Table) else item.results()
+    nodes = results.column("row_address").to_numpy()
     if len(np.unique(nodes)) != len(nodes) or not np.isin(nodes, shard.row_addresses).all():
         raise ShardError(f"stage {stage.name}: its results name a row twice, or rows that are not live in this shard")
     rows = nodes & np.int64(0xFFFFFFFF)
-    table = _scatter_to_rows(stage, _cast(stage, item.results), rows, status, reason, None)
+    table = _scatter_to_rows(stage, _cast(stage, results), rows, status, reason, None)
     return _write(stage, workspace, item.task, table, shard.metrics)

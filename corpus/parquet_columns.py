@@ -6,6 +6,9 @@ the footer lies (and all of a small table); the second, for all columns that lie
 
 from __future__ import annotations
 
+import os
+import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -15,20 +18,64 @@ from corpus.storage import Store
 
 END_BYTES = 128 * 1024  # a request takes as long as some hundred kilobytes
 _FOOTER_LENGTH = 8  # its length in four bytes, and "PAR1"
+_MAX_KEPT_BYTES = 8 << 30
 
 
-def read_columns(store: Store, path: str, columns: Sequence[str], may_lack: bool = False) -> pa.Table:
+class FooterCache:
+    """The ends of the tables that were read, in a temporary file, so that reading one again takes no request for it.
+
+    A table never changes under its name. Of a large table only the footer is kept; what is beyond `max_bytes` is not.
+    It may be used by several threads.
+    """
+
+    def __init__(self, max_bytes: int = _MAX_KEPT_BYTES) -> None:
+        self._file = tempfile.TemporaryFile(prefix="rzen-corpus-")  # noqa: SIM115 - `close` closes it
+        self._places: dict[str, tuple[int, int, bool]] = {}
+        self._size, self._max_bytes = 0, max_bytes
+        self._lock = threading.Lock()
+
+    def find(self, path: str) -> tuple[bytes, bool] | None:
+        """Returns the end of a table with its whole footer, and whether it is all of the table; None if not kept."""
+        place = self._places.get(path)
+        if place is None:
+            return None
+        offset, length, is_complete = place
+        return os.pread(self._file.fileno(), length, offset), is_complete
+
+    def keep(self, path: str, end: bytes, is_complete: bool) -> None:
+        """Keeps the end of a table."""
+        kept = end if is_complete else end[-_footer(end) :]
+        with self._lock:
+            offset = self._size
+            if path in self._places or offset + len(kept) > self._max_bytes:
+                return
+            self._size += len(kept)
+        os.pwrite(self._file.fileno(), kept, offset)
+        self._places[path] = (offset, len(kept), is_complete)
+
+    def close(self) -> None:
+        """Removes the file."""
+        self._file.close()
+
+
+def read_columns(
+    store: Store, path: str, columns: Sequence[str], may_lack: bool = False, kept: FooterCache | None = None
+) -> pa.Table:
     """Reads columns, or fields of one (`query.text`), of a table of the workspace: a file without page indexes.
 
     `may_lack`: those that the table has. Raises StorageError; ArrowInvalid for a file that is no table.
     """
-    end = _end(store, path)
+    end, is_complete = (kept.find(path) if kept else None) or _end(store, path)
     metadata = pq.read_metadata(pa.BufferReader(end))
+    if kept:
+        kept.keep(path, end, is_complete)
     names = set(metadata.schema.to_arrow_schema().names)
     requested = [column for column in columns if not may_lack or column.partition(".")[0] in names]
-    if len(end) >= END_BYTES:
-        end = _with_columns(store, path, end, metadata, requested)
-    return pq.ParquetFile(pa.BufferReader(end)).read(columns=requested)
+    content = pa.py_buffer(end) if is_complete else _with_columns(store, path, end, metadata, requested)
+    # Many small tables are read at a time, each by a thread of the caller's.
+    return pq.ParquetFile(pa.BufferReader(content), metadata=metadata).read(
+        columns=requested, use_threads=not is_complete
+    )
 
 
 def _with_columns(store: Store, path: str, end: bytes, metadata: pq.FileMetaData, columns: Sequence[str]) -> pa.Buffer:
@@ -50,13 +97,15 @@ def _is_part_of(path: str, columns: Sequence[str]) -> bool:
 
 def read_metadata(store: Store, path: str) -> dict[bytes, bytes]:
     """Reads the metadata of a table's schema with one request."""
-    return pq.read_schema(pa.BufferReader(_end(store, path))).metadata or {}
+    return pq.read_schema(pa.BufferReader(_end(store, path)[0])).metadata or {}
 
 
-def _end(store: Store, path: str) -> bytes:
-    """Returns the end of a file with the whole footer in it; all of a file that is smaller than END_BYTES."""
+def _end(store: Store, path: str) -> tuple[bytes, bool]:
+    """Returns the end of a file with the whole footer in it, and whether that is all of it: it has not END_BYTES."""
     end = store.read_end(path, END_BYTES)
-    return end if _footer(end) <= len(end) or len(end) < END_BYTES else store.read_end(path, _footer(end))
+    if len(end) < END_BYTES:
+        return end, True
+    return (end if _footer(end) <= len(end) else store.read_end(path, _footer(end))), False
 
 
 def _footer(end: bytes) -> int:

@@ -278,6 +278,10 @@ class ShuffleStage(Stage):
     # Columns of what `map` returns that address rows, and how many numbers a row takes in them (with 2, a row has the
     # numbers 2 × address and 2 × address + 1).
     emitted_addresses: ClassVar[Mapping[str, int]] = {}
+    # Columns of what `reduce` returns that make each row an edge, by addresses: from the row itself to one that it was
+    # joined with. What `finalize` returns of a component's rows depends on these alone then, so that it may be called
+    # with some whole components at a time (`pipelines.shuffle_results`).
+    edge_columns: ClassVar[tuple[str, str] | None] = None
     keeps_emitted: bool = False  # what `map` returned is kept, shard by shard, for its next run (`corpus.emitted`)
 
     @property

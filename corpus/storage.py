@@ -23,6 +23,8 @@ from typing import IO, Any
 import fsspec
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+CONNECTIONS = 64  # to a store, of a process
+_S3_PROTOCOLS = ("s3", "s3a")
 
 
 class StorageError(OSError):
@@ -353,8 +355,12 @@ def _without_local_scheme(url: str) -> str:
 
 
 def _open_file_system(url: str) -> Any:
-    # Listings must see what other processes wrote a moment ago.
-    return fsspec.url_to_fs(url, use_listings_cache=False)[0]
+    options: dict[str, Any] = {"use_listings_cache": False}  # listings must see what other processes wrote a moment ago
+    protocol = url.partition("://")[0]
+    if protocol in _S3_PROTOCOLS:  # whose client keeps ten connections, however many threads ask
+        configured = fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
+        options["config_kwargs"] = {"max_pool_connections": CONNECTIONS, **configured}
+    return fsspec.url_to_fs(url, **options)[0]
 
 
 def _read_local_ranges(requests: list[tuple[str, int, int, int]], found: list[Any]) -> None:

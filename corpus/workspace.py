@@ -13,6 +13,7 @@ that digest alone, so the listing also says what a stage that ran again has chan
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -23,7 +24,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.parquet_columns import read_columns, read_metadata
+from corpus.parquet_columns import FooterCache, read_columns, read_metadata
 from corpus.read_ahead import AT_ONCE, read_ahead
 from corpus.storage import Store, storage_errors
 
@@ -93,6 +94,17 @@ class Workspace:
 
     def __init__(self, url: str | os.PathLike[str]) -> None:
         self.store = Store(url)
+        self._kept: FooterCache | None = None
+
+    @contextlib.contextmanager
+    def caching_footers(self) -> Iterator[Workspace]:
+        """Yields the workspace for reading columns of the same tables more than once: a small one is one request."""
+        found = Workspace(self.store.url)
+        found._kept = FooterCache()
+        try:
+            yield found
+        finally:
+            found._kept.close()
 
     @staticmethod
     def media_stem(source: str, shard: str, fingerprint: str) -> str:
@@ -133,7 +145,7 @@ class Workspace:
                 with self.store.open_native(path) as file:
                     table = pq.read_table(file, columns=list(columns))
             else:
-                table = read_columns(self.store, path, columns)
+                table = read_columns(self.store, path, columns, kept=self._kept)
             if columns is not None:
                 table = table.select(list(columns))
         return table.replace_schema_metadata(None)
@@ -142,7 +154,8 @@ class Workspace:
         """Reads those of the columns, or fields of one (`query.text`), that a table has."""
         with storage_errors(self.store.full(path)):
             if not self.store.is_local_path(path):
-                return read_columns(self.store, path, columns, may_lack=True).replace_schema_metadata(None)
+                table = read_columns(self.store, path, columns, may_lack=True, kept=self._kept)
+                return table.replace_schema_metadata(None)
             with self.store.open_native(path) as file:
                 parquet = pq.ParquetFile(file)
                 names = set(parquet.schema_arrow.names)

@@ -13,16 +13,13 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from corpus.execution import WORKER_LOST, FinalizeJob, FinalizeTask, MapJob, Outcome, ShardTask, ShuffleMapJob
+from corpus.execution import WORKER_LOST, FinalizeJob, MapJob, Outcome, ShardTask, ShuffleMapJob
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, ShuffleStage
 from corpus.storage import StorageError
 from corpus.workspace import TableKey, Workspace, owner_name
 from filters.image.stats import ImageStats
 from pipelines.config import Config
-from pipelines.engines import Engine, open_engine
+from pipelines.engines import Engine, EngineSettings, open_engine
 from pipelines.engines.address import check_address
 from pipelines.frozen_pools import freeze_complete
 from pipelines.graph import build_graph
@@ -42,6 +39,7 @@ from pipelines.report.run_log import RunLog
 from pipelines.report.table_counts import TableCounts
 from pipelines.report.terminal import Terminal
 from pipelines.report.text_stats import TextFilterStats
+from pipelines.shuffle_results import shuffle_results
 from pipelines.status import check_folders, check_selection, check_stages, read_sources, stage_cautions
 
 
@@ -96,7 +94,7 @@ def run(
         engine = open_engine(config.engine, scratch=scratch)
         stack.callback(engine.close)
         counts = TableCounts.load(workspace)
-        runner = _Runner(workspace, engine, config.engine.shuffle_partitions, progress, log, result, counts)
+        runner = _Runner(workspace, engine, config.engine, progress, log, result, counts)
         complete = runner.run_steps(planner, selection)
         result.funnels = funnels(runner.counts, plan, runner.ready, config.sources)
         runner.counts.save(run_id)
@@ -134,7 +132,7 @@ class _Runner:
 
     workspace: Workspace
     engine: Engine
-    partitions: int
+    settings: EngineSettings
     progress: ProgressBars
     log: RunLog
     result: RunResult
@@ -275,14 +273,24 @@ class _Runner:
     ) -> Iterator[Outcome]:
         """Runs a shuffle stage over all shards whose rows meet, and writes the tables that are `todo`."""
         url = self.workspace.store.url
-        try:
-            tables = list(self.engine.map_reduce(ShuffleMapJob(stage, url), tasks, stage.reduce, self.partitions))
-            results = stage.finalize(pa.concat_tables(tables)) if tables else None
-        except Exception as error:  # noqa: BLE001 - the stage failed, and the run's log must still say why
-            why = f"{type(error).__name__}: {error}"
-            yield from (Outcome(p.task.source, stage.name, p.task.shard, error=why) for p in todo)
-            return
-        yield from self.engine.map(FinalizeJob(stage, url), finalize_tasks(results, [p.task for p in todo], stage))
+        scratch = self.workspace.store.full(f"runs/scratch-{self.result.run_id}-{stage.name}")
+        shuffle = shuffle_results(
+            self.engine,
+            ShuffleMapJob(stage, url),
+            tasks,
+            [p.task for p in todo],
+            self.settings.shuffle_partitions,
+            scratch,
+            self.settings.max_driver_rows,
+        )
+        with ExitStack() as stack:
+            try:
+                items = stack.enter_context(shuffle)
+            except Exception as error:  # noqa: BLE001 - the stage failed, and the run's log must still say why
+                why = f"{type(error).__name__}: {error}"
+                yield from (Outcome(p.task.source, stage.name, p.task.shard, error=why) for p in todo)
+                return
+            yield from self.engine.map(FinalizeJob(stage, url), items)
 
 
 def run_map(engine: Engine, job: MapJob, tasks: Sequence[ShardTask]) -> Iterator[Outcome]:
@@ -296,22 +304,6 @@ def run_map(engine: Engine, job: MapJob, tasks: Sequence[ShardTask]) -> Iterator
     if missing:
         again = [task for task in tasks if (task.source, task.shard) in missing]
         yield from engine.map(replace(job, isolated=True), again)
-
-
-def finalize_tasks(results: pa.Table | None, tasks: Sequence[ShardTask], stage: ShuffleStage) -> list[FinalizeTask]:
-    """Splits the results of a shuffle stage by the shards of their rows; None stands for no results."""
-    if results is None:
-        columns = [*stage.schema, pa.field("status", pa.string()), pa.field("reason", pa.string())]
-        results = pa.schema([pa.field("row_address", pa.int64()), *columns]).empty_table()
-    results = results.sort_by("row_address").combine_chunks()
-    ordinals = results.column("row_address").to_numpy() >> np.int64(32)
-    starts = np.searchsorted(ordinals, [task.ordinal for task in tasks], side="left")
-    stops = np.searchsorted(ordinals, [task.ordinal for task in tasks], side="right")
-    # Taken, not sliced: a pickled slice takes all buffers of its table along.
-    return [
-        FinalizeTask(task, results.take(pa.array(np.arange(start, stop))))
-        for task, start, stop in zip(tasks, starts.tolist(), stops.tolist(), strict=True)
-    ]
 
 
 def publish_input(

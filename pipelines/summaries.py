@@ -64,8 +64,9 @@ def mixture_summaries(
     Epochs are counted for `steps`; None: for one pass over all samples.
     """
     plan = plan_run(config, Selection(), check=False)
-    context = _Context(config, Workspace(config.workspace), plan, config.stages.labels.lists)
-    return [_summarize(context, name, steps) for name in names or config.mixtures]
+    with Workspace(config.workspace).caching_footers() as workspace:
+        context = _Context(config, workspace, plan, config.stages.labels.lists)
+        return [_summarize(context, name, steps) for name in names or config.mixtures]
 
 
 @dataclass(frozen=True)
@@ -162,8 +163,9 @@ def label_summary(config: Config) -> Iterator[str]:
         )
     labels_by_set: dict[str, set[str]] = {}
     for source, index in read.indexes.items():
-        for shard, name in index.shards:
-            rows = workspace.read_table(TableKey("tables", source, ROWS).path(shard, name), ["label", "subset"])
+        table_key = TableKey("tables", source, ROWS)
+        paths = [table_key.path(shard, name) for shard, name in index.shards]
+        for rows in workspace.read_tables(paths, ["label", "subset"]):
             distinct = rows.filter(pc.not_equal(rows.column("label"), "")).group_by(["label", "subset"]).aggregate([])
             for row in distinct.to_pylist():
                 labels_by_set.setdefault(row["subset"] or source, set()).add(row["label"])

@@ -142,6 +142,7 @@ class Duplicates(ShuffleStage):
     optional_reads = (ITEM_NEIGHBOURS, HEAD_FILTER)
     summary = "the best of all items with the same image: exact, near and semantic duplicates, over all sources"
     roles = (VERDICT,)
+    edge_columns = ("row_address", "root")
     thresholds = (HAMMING_RADIUS, MIN_COSINE)
     schema = pa.schema([pa.field("representative", ITEM_ID)])  # item id; null for an item without duplicates
 

@@ -67,6 +67,7 @@ class TextDuplicates(ShuffleStage):
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
     address_columns = ("representative",)
     emitted_addresses = {"row_address": 1}
+    edge_columns = ("row_address", "root")
 
     thresholds = (min_jaccard(TextDuplicatesSettings().shingle_words),)
 

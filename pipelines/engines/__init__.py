@@ -89,6 +89,12 @@ class EngineSettings(Settings):
     shuffle_partitions: int = tuning(
         16, ge=1, description="The partitions of a shuffle: more of them take less memory each."
     )
+    max_driver_rows: int = tuning(
+        20_000_000,
+        ge=1,
+        description="The rows in families of duplicates that come together where the run is started, some 300 bytes "
+        "each; of more the families are found in rounds over the shuffle, through files in the workspace.",
+    )
     address: str | None = tuning(
         None,
         description='The address of a running Ray cluster, such as "auto" or "ray://host:10001"; null starts one '

@@ -20,7 +20,7 @@ from corpus.item_ids import find_ids, split_ids
 from corpus.read_ahead import read_ahead
 from corpus.schema import MINED_FALSE_NEGATIVES
 from corpus.workspace import Workspace
-from pipelines.publish.candidates import CandidatePairs, PairTable
+from pipelines.publish.candidates import CandidatePairs, PairTable, places_by_table
 from pipelines.publish.communities import Exclusions, Near, grow_communities, separate
 from pipelines.publish.group_runs import group_run_order
 from pipelines.publish.mixture import BatchSettings, PublishError
@@ -63,8 +63,8 @@ class ChosenPairs:
 
     def read(self, columns: Sequence[str]) -> Iterator[tuple[Ints, pa.Table]]:
         """Yields, for each table, the places of its chosen pairs in their order, and their rows."""
-        table, row = self.candidates.table[self.chosen], self.candidates.row[self.chosen]
-        places = [np.flatnonzero(table == number) for number in range(len(self.tables))]
+        row = self.candidates.row[self.chosen]
+        places = places_by_table(self.candidates.table[self.chosen], len(self.tables))
         used = [number for number, each in enumerate(places) if len(each)]
         read = read_ahead(lambda number: self.tables[number].read(self.workspace, columns), used)
         for number, rows in zip(used, read, strict=True):

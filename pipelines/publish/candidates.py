@@ -109,6 +109,13 @@ def read_candidate_pairs(workspace: Workspace, pairs: Sequence[PairTable]) -> Ca
     )
 
 
+def places_by_table(table: np.ndarray, tables: int) -> list[np.ndarray]:
+    """Returns for each of so many tables the ascending places at which `table` (int[m]) has its number."""
+    order = np.argsort(table, kind="stable")
+    stops = np.searchsorted(table[order], np.arange(tables), side="right")
+    return np.split(order, stops)[:-1]
+
+
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
     encoded = pc.fill_null(column, "").combine_chunks().dictionary_encode()
     names = encoded.dictionary.to_pylist()

@@ -22,7 +22,7 @@ from corpus.urls import SIGNATURES
 from corpus.workspace import Workspace, identity_of_path
 from pipelines.labels.vocabulary import LabelNames
 from pipelines.publish.batch_order import ChosenPairs, community_order
-from pipelines.publish.candidates import CandidatePairs, read_candidate_pairs
+from pipelines.publish.candidates import CandidatePairs, places_by_table, read_candidate_pairs
 from pipelines.publish.communities import Exclusions, separate
 from pipelines.publish.export import SELF, ExportTarget, PairRows
 from pipelines.publish.mixture import DatasetInput, MixtureDataset, MixtureSettings, PublishError
@@ -215,11 +215,9 @@ def pair_rows(
     slot = np.concatenate([np.full(len(chosen), SELF), negative_fill.slot])
     pending = ~np.isin(shard[sample], list(finished))
     pairs, sample, slot = pairs[pending], sample[pending], slot[pending]
-    tables = plan.candidates.table[pairs]
-    order = np.argsort(tables, kind="stable")
-    stops = np.searchsorted(tables[order], np.arange(len(plan.dataset.pairs)), side="right")
+    by_table = places_by_table(plan.candidates.table[pairs], len(plan.dataset.pairs))
     items = []
-    for table, ids, rows in zip(plan.dataset.tables, plan.contents.tables, np.split(order, stops[:-1]), strict=True):
+    for table, ids, rows in zip(plan.dataset.tables, plan.contents.tables, by_table, strict=True):
         if len(rows):
             places = locations.take(locations.find(unique_ids(ids.values())))
             key = np.uint64(target.first_key) + shard[sample[rows]].astype(np.uint64)

@@ -16,7 +16,7 @@ from corpus.read_ahead import read_ahead
 from corpus.schema import MINED_FALSE_NEGATIVES
 from corpus.text.keys import side_ids, text_keys
 from corpus.workspace import Workspace
-from pipelines.publish.candidates import CandidatePairs, PairTable
+from pipelines.publish.candidates import CandidatePairs, PairTable, places_by_table
 from pipelines.publish.false_negatives import PairLinks, concatenate_links, links_of
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.sample_order import SampleOrder
@@ -74,10 +74,8 @@ def read_pair_contents(
     tables, links = [], []
     place_of = np.full(len(candidates), -1, np.int64)
     place_of[sample_order.chosen] = np.arange(total)
-    table_of, row_of = candidates.table[sample_order.chosen], candidates.row[sample_order.chosen]
-    by_table = np.argsort(table_of, kind="stable")
-    stops = np.searchsorted(table_of[by_table], np.arange(len(pairs)), side="right")
-    of_tables = np.split(by_table, stops[:-1])
+    row_of = candidates.row[sample_order.chosen]
+    of_tables = places_by_table(candidates.table[sample_order.chosen], len(pairs))
     columns = _columns(negatives > 0, sources)
     for rows, places in zip(read_ahead(lambda each: each.read(workspace, columns), pairs), of_tables, strict=True):
         rows = rows.take(row_of[places])
@@ -137,9 +135,11 @@ def negatives_per_pair(
 ) -> np.ndarray:
     """Counts the negatives that each of the chosen candidates has: int64[m]."""
     found = np.zeros(len(chosen), np.int64)
-    table, row = candidates.table[chosen], candidates.row[chosen]
-    for number, read in enumerate(read_ahead(lambda each: each.read(workspace, ["negatives"]), pairs)):
-        places = np.flatnonzero(table == number)
+    row = candidates.row[chosen]
+    of_tables = places_by_table(candidates.table[chosen], len(pairs))
+    for read, places in zip(
+        read_ahead(lambda each: each.read(workspace, ["negatives"]), pairs), of_tables, strict=True
+    ):
         lists = read.column("negatives")
         found[places] = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()[row[places]]
     return found

@@ -73,7 +73,7 @@ def publish(
         if previous is not None and previous["fingerprint"] == corpus_fingerprint and listed_files(previous) <= present:
             Checkpoint(store).clear()  # remains if the run was killed just after it wrote the manifest
             return Published(previous, store.url, reused=True)
-        plans = _plans(workspace, inputs, settings)
+        plans = plan_datasets(workspace, inputs, settings)
         locations = read_locations(workspace, inputs.items, item_ids(plans), inputs.inspected)
         targets: list[ExportTarget] = []
         first_key = 0
@@ -193,12 +193,14 @@ def _identities(dataset: DatasetInput) -> dict[str, Any]:
     return {**asdict(dataset), "pairs": [*map(identity_of_path, dataset.pairs)], "later": later}
 
 
-def _plans(workspace: Workspace, inputs: PublishInput, settings: MixtureSettings) -> list[DatasetPlan]:
+def plan_datasets(workspace: Workspace, inputs: PublishInput, settings: MixtureSettings) -> list[DatasetPlan]:
+    """Plans the datasets of a mixture in the order of their names. Raises PublishError where one can't be published."""
     datasets = {dataset.name: dataset for dataset in inputs.datasets}
     unknown = sorted(set(settings.datasets) - set(datasets))
     if unknown:
         raise PublishError(f"no dataset {', '.join(unknown)}; the datasets are {', '.join(sorted(datasets)) or 'none'}")
-    plans = [plan_dataset(workspace, datasets[name], settings, inputs.names) for name in sorted(settings.datasets)]
+    with workspace.caching_footers() as kept:
+        plans = [plan_dataset(kept, datasets[name], settings, inputs.names) for name in sorted(settings.datasets)]
     refuse_shared_pairs(plans)
     return plans
 

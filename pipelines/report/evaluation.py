@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.schema import Status
@@ -39,8 +40,11 @@ def evaluation_report(
     All tables of the plan must exist. What a hash would have missed are the rows that leak by their vectors alone.
     """
     counts = {name: _Counts() for name in sets}
-    for table in _decisions(plan, sources, datasets):
-        _add(counts, workspace, table)
+    decided = list(_decisions(plan, sources, datasets))
+    columns = [*DECISION.names, "status", "reason"]
+    tables = workspace.read_tables([each.task.output for each in decided], columns)
+    for planned, table in zip(decided, tables, strict=True):
+        _add(counts, planned.node.dataset or planned.node.source, table)
     found = {}
     for name in sorted(sets):
         each = counts[name]
@@ -67,9 +71,8 @@ def _decisions(plan: Plan, sources: Collection[str], datasets: Collection[str]) 
                 yield table
 
 
-def _add(counts: Mapping[str, _Counts], workspace: Workspace, planned: PlannedTable) -> None:
-    where = planned.node.dataset or planned.node.source
-    table = workspace.read_table(planned.task.output, [*DECISION.names, "status", "reason"])
+def _add(counts: Mapping[str, _Counts], where: str, table: pa.Table) -> None:
+    """Adds the decisions of a table over the rows of a source or the pairs of a dataset."""
     ignored = table.column("ignored").drop_null()
     for name in pc.list_flatten(ignored).to_pylist() if len(ignored) else ():
         if name in counts:
@@ -86,8 +89,7 @@ def _add(counts: Mapping[str, _Counts], workspace: Workspace, planned: PlannedTa
 def _checked(workspace: Workspace, tables: Sequence[PlannedTable]) -> Checked:
     """Counts the media and the texts of a set, and the media without a usable hash, which only equal bytes find."""
     media = texts = unhashed = unreadable = 0
-    for planned in tables:
-        table = workspace.read_table(planned.task.output, ["item_id", "phash", "text"])
+    for table in workspace.read_tables([each.task.output for each in tables], ["item_id", "phash", "text"]):
         read = table.column("item_id").is_valid()
         is_text = table.column("text").is_valid()
         media += pc.sum(read).as_py() or 0

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.parquet_columns import END_BYTES
+from corpus.parquet_columns import END_BYTES, FooterCache
 from corpus.storage import MissingError, StorageError
 from corpus.workspace import Workspace
 from tests.helpers.requests import Requests, counted_requests
@@ -96,3 +96,28 @@ def test_several_tables_come_in_order(workspace: Workspace) -> None:
         paths.append(f"{number}.f.parquet")
         workspace.write_table(paths[-1], pa.table({"x": [number]}), {})
     assert [each.column("x").to_pylist() for each in workspace.read_tables(paths, ["x"])] == [[n] for n in range(40)]
+
+
+def test_a_table_that_is_read_again_costs_no_request_for_its_end(workspace: Workspace, requests: Requests) -> None:
+    small, large = table(30), table()
+    workspace.write_table("small.f.parquet", small, {})
+    workspace.write_table("large.f.parquet", large, {})
+    with workspace.caching_footers() as kept:
+        for expected in (3, 1):  # two ends, and the column of the large table; then that column alone
+            requests.made.clear()
+            assert kept.read_present("small.f.parquet", ["status", "none"]).equals(small.select(["status"]))
+            assert kept.read_table("large.f.parquet", ["id"]).equals(large.select(["id"]))
+            assert requests.counts() == {"GET": expected}
+        assert kept.read_table("large.f.parquet", ["status", "number"]).equals(large.select(["status", "number"]))
+    requests.made.clear()
+    workspace.read_table("small.f.parquet", ["status"])
+    assert requests.counts() == {"GET": 1}, "the workspace itself keeps nothing"
+
+
+def test_what_is_beyond_the_limit_is_not_kept() -> None:
+    kept = FooterCache(max_bytes=10)
+    kept.keep("one", b"12345678", is_complete=True)
+    kept.keep("two", b"12345678", is_complete=True)
+    assert kept.find("one") == (b"12345678", True)
+    assert kept.find("two") is None
+    kept.close()

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 from fsspec.asyn import AsyncFileSystem
 
-from corpus.storage import MissingError, StorageError, Store, is_absolute
+from corpus.read_ahead import AT_ONCE
+from corpus.storage import CONNECTIONS, MissingError, StorageError, Store, is_absolute
 from tests.helpers.cases import cases
 
 ODD_NAMES = ["a#b.bin", "a b.bin", "100%.bin", "a%20b.bin", "ünï.bin", "a?b&c=d+e.bin"]
@@ -270,6 +271,17 @@ def test_a_server_that_is_away_is_a_storage_error(s3_store: str, monkeypatch) ->
             Store("s3://nowhere").read("one.bin")
     finally:
         fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+def test_a_store_has_as_many_connections_as_threads_ask_for(s3_store: str, monkeypatch) -> None:
+    store = Store(s3_store)
+    store.publish("one.bin", b"1")  # which opens the client
+    assert store.fs.s3.meta.config.max_pool_connections == CONNECTIONS > AT_ONCE
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"max_pool_connections": 3, "read_timeout": 7}})
+    configured = Store(s3_store)
+    configured.names("")
+    config = configured.fs.s3.meta.config
+    assert (config.max_pool_connections, config.read_timeout) == (3, 7), "what the user says counts"
 
 
 def test_the_environment_of_fsspec_names_another_s3_too(s3_store: str, s3_server: str, monkeypatch) -> None:

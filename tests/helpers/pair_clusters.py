@@ -10,7 +10,7 @@ from corpus.execution import FinalizeJob, ShardTask, ShuffleMapJob
 from corpus.workspace import Workspace
 from pipelines.pairs.clusters import PairClusters, PairClustersSettings
 from pipelines.publish.candidates import PairTable
-from pipelines.runner import finalize_tasks
+from pipelines.shuffle_results import finalize_tasks
 
 
 def clustered(workspace: Workspace, paths: Sequence[str]) -> tuple[PairTable, ...]:

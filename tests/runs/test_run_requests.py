@@ -101,7 +101,7 @@ def test_publishing_reads_each_table_a_few_times(tmp_path: Path) -> None:
         run_all(settings(tmp_path, shards), "clusters")
     asked = each_shard(requests(tmp_path, run_all))
     assert asked.keys() == {"GET"}
-    assert asked["GET"] <= 8, "candidates, contents and samples: pairs and clusters; items and their inspection"
+    assert asked["GET"] <= 6, "the plan and the samples: pairs and clusters; items and their inspection"
 
 
 @pytest.mark.parametrize("work", [run_all, workspace_status, lambda config: plan_run(config, Selection())])

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from corpus.schema import PAIR_RELATIONS, table_schema
-from pipelines.publish.candidates import PairTable
+from pipelines.publish.candidates import PairTable, places_by_table
 from pipelines.publish.mixture import DatasetInput
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import verify
@@ -70,3 +71,9 @@ def test_clusters_are_published_spread_over_batches_and_never_each_others_negati
         batch = [sample["positive_cluster"] for sample in found[start : start + BATCH]]
         assert max(map(batch.count, batch)) <= 2, "six of each, over four batches"
     assert verify(str(tmp_path / "corpus")).faults == []
+
+
+def test_places_are_listed_by_table() -> None:
+    found = places_by_table(np.array([2, 0, 2, 3]), 4)
+    assert [places.tolist() for places in found] == [[1], [], [0, 2], [3]]
+    assert places_by_table(np.empty(0, np.int32), 0) == []

@@ -26,6 +26,7 @@ TESTED_BY = {
     # Processes of their own, and commands: tested from outside.
     "demo/__main__.py": "demo/test_run.py",
     "pipelines/cli.py": "runs/test_cli.py",
+    "pipelines/engines/beam_worker.py": "pipelines/engines/test_beam.py",
     "pipelines/sources/images/pdf_worker.py": "pipelines/sources/images/test_pdf.py",
     "serving/vllm/server_main.py": "serving/vllm/test_server.py",
     # What needs torch or vLLM, in an environment of its own.
@@ -42,6 +43,7 @@ TESTED_BY = {
     "serving/vllm/pooling.py": "models/test_pooling.py",
     "serving/vllm/torchvision_shim.py": "models/test_vlm_checkpoint.py",
     # Parts of one computation, tested as a whole against a plain one.
+    "pipelines/engines/beam_functions.py": "pipelines/engines/test_beam.py",
     "mining/candidates.py": "mining/test_neighbours.py",
     "mining/dataset_index.py": "runs/test_run_mining.py",
     "mining/item_vectors_worker.py": "mining/test_item_vectors.py",

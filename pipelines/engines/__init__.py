@@ -8,6 +8,7 @@ results do not depend on the engine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, Literal, Protocol, TypeVar
 
 import pyarrow as pa
@@ -105,6 +106,11 @@ class EngineSettings(Settings):
         description='The name of the runner: Beam\'s own one, or another such as "DataflowRunner" (beam).',
     )
     options: tuple[str, ...] = tuning((), description="Pipeline options, which are passed on as they are (beam).")
+    gpu_resources: dict[str, str] = tuning(
+        {},
+        description="The resource hints of stages that take GPUs, for a runner that knows them, such as "
+        '{accelerator: "type:nvidia-l4;count:1;install-nvidia-driver", min_ram: 32GB} (beam).',
+    )
 
 
 def open_engine(settings: EngineSettings, **context: Any) -> Engine:
@@ -114,7 +120,10 @@ def open_engine(settings: EngineSettings, **context: Any) -> Engine:
 
         return RayEngine(settings)
     if settings.kind == "beam":
-        from pipelines.engines.beam import BeamEngine
+        from pipelines.engines.beam_warnings import needs_cloud_packages, without_package_warnings
+
+        with nullcontext() if needs_cloud_packages(settings.runner, settings.options) else without_package_warnings():
+            from pipelines.engines.beam import BeamEngine
 
         return BeamEngine(settings, **context)
     from pipelines.engines.local import LocalEngine

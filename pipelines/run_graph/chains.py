@@ -6,13 +6,15 @@ the order of their steps, in general one shard of one source through all stages 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from corpus.execution import ShardTask
+from corpus.execution import MapJob, Outcome, ShardTask
 from corpus.union_find import components
+from pipelines.engines import Engine
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,18 @@ class Chain:
     """Connected tasks, in the order of their steps."""
 
     tasks: tuple[ChainTask, ...]
+
+
+class ChainEngine(Engine, Protocol):
+    """The interface of an engine that does not stream: it runs whole pipelines."""
+
+    def run_chains(self, jobs: Sequence[MapJob], chains: Sequence[Chain]) -> Iterator[tuple[int, int, Outcome]]:
+        """Runs chains of tasks as one pipeline; yields (number of the chain, place in it, outcome), in any order.
+
+        A task that needs one that failed is left out, and has no outcome. Where several jobs take GPUs, a pipeline ends
+        before each but the first.
+        """
+        ...
 
 
 def build_chains(tasks: Sequence[tuple[int, ShardTask]]) -> list[Chain]:

@@ -19,6 +19,7 @@ HEAVY |= {"ray", "apache_beam", "av", "scenedetect", "img2dataset"}
 AT_HOME = {
     "pipelines/engines/ray.py": {"ray"},
     "pipelines/engines/beam.py": {"apache_beam"},
+    "pipelines/engines/beam_functions.py": {"apache_beam"},
     "serving/vllm/engine.py": {"vllm"},
     "serving/vllm/pooling.py": {"vllm"},
 }

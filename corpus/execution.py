@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import json
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.bisection import ShardError, cast_to_schema, describe_error, run_rows
 from corpus.emitted import emitted_rows
-from corpus.faults import fault_location, is_machine_fault, is_out_of_memory
+from corpus.faults import is_out_of_memory
 from corpus.isolation import isolate
+from corpus.journal import Journal, journal_folder
 from corpus.media import MediaWriter
+from corpus.outages import patient_storage, storage_retry_s, wait_out
 from corpus.pool import Pool
 from corpus.schema import PLACE_FIELDS, Status, table_schema
-from corpus.stage import ROWS, MapStage, Resources, Shard, ShuffleStage, Stage
-from corpus.storage import StorageError
+from corpus.stage import MapStage, Resources, Shard, ShuffleStage, Stage
 from corpus.table_digest import table_digest
 from corpus.workspace import Workspace, with_content
 
@@ -93,29 +95,29 @@ class ShardTask:
     content_named: bool = False  # the name of the table gets the digest of its content
 
 
-class ShardError(RuntimeError):
-    """The error of a shard that can't be finished, for which no single row is to blame."""
-
-
 @dataclass(frozen=True)
 class MapJob:
     """The job of a map stage over shards.
 
-    `isolated` runs each call in a process of its own, for shards that killed their workers or ran out of memory.
+    `isolated` runs each call in a process of its own, for shards that killed their workers or ran out of memory. Like
+    the other jobs it waits for storage that is away as long as the process does in which it was made, a run's driver.
     """
 
     stage: MapStage
     workspace: str
     isolated: bool = False
     pools: Mapping[str, Pool] = field(default_factory=dict)  # by the names that the stage declares
+    storage_retry_s: float = field(default_factory=storage_retry_s)
 
     @property
     def resources(self) -> Resources:
         return self.stage.resources
 
     def open(self) -> Callable[[ShardTask], Outcome]:
-        function = isolate(self.stage) if self.isolated else self.stage.setup()
-        return _OpenMap(self.stage, Workspace(self.workspace), function, self.isolated, self.pools)
+        with patient_storage(self.storage_retry_s):
+            function = isolate(self.stage) if self.isolated else self.stage.setup()
+        workspace = Workspace(self.workspace)
+        return _OpenMap(self.stage, workspace, function, self.isolated, self.pools, self.storage_retry_s)
 
     def on_worker_lost(self, item: ShardTask, reason: str) -> Outcome:
         return Outcome(item.source, self.stage.name, item.shard, error=reason, metrics={WORKER_LOST: True})
@@ -128,14 +130,11 @@ class _OpenMap:
     function: Callable[[Shard], pa.Table]
     isolated: bool
     pools: Mapping[str, Pool]
+    storage_retry_s: float
 
     def __call__(self, task: ShardTask) -> Outcome:
-        return _outcome(
-            self.stage,
-            task,
-            lambda: _run_map(self, task),
-            isolate_on_oom=not self.isolated,
-        )
+        attempt = partial(_run_map, self, task)
+        return _outcome(self.stage, self.workspace, task, attempt, self.storage_retry_s, not self.isolated)
 
     def close(self) -> None:
         close_function(self.function)
@@ -154,6 +153,7 @@ class ShuffleMapJob:
 
     stage: ShuffleStage
     workspace: str
+    storage_retry_s: float = field(default_factory=storage_retry_s)
 
     @property
     def resources(self) -> Resources:
@@ -163,12 +163,16 @@ class ShuffleMapJob:
         workspace = Workspace(self.workspace)
 
         def map_shard(task: ShardTask) -> pa.Table:
-            try:
+            def attempt() -> pa.Table:
                 emit = lambda: self.stage.map(_load(self.stage, workspace, task)[0])  # noqa: E731
                 return emitted_rows(self.stage, workspace.store, task, emit)
+
+            try:
+                with patient_storage(self.storage_retry_s):
+                    return wait_out(attempt, workspace.store.root_of(""))
             except Exception as error:
                 raise ShardError(
-                    f"stage {self.stage.name}, {task.source}/{task.shard}: {_error_message(error)}"
+                    f"stage {self.stage.name}, {task.source}/{task.shard}: {describe_error(error)}"
                 ) from error
 
         return map_shard
@@ -191,6 +195,7 @@ class FinalizeJob:
 
     stage: ShuffleStage
     workspace: str
+    storage_retry_s: float = field(default_factory=storage_retry_s)
 
     @property
     def resources(self) -> Resources:
@@ -198,7 +203,12 @@ class FinalizeJob:
 
     def open(self) -> Callable[[FinalizeTask], Outcome]:
         workspace = Workspace(self.workspace)
-        return lambda item: _outcome(self.stage, item.task, lambda: _finalize(self.stage, workspace, item))
+
+        def finalize(item: FinalizeTask) -> Outcome:
+            attempt = partial(_finalize, self.stage, workspace, item)
+            return _outcome(self.stage, workspace, item.task, attempt, self.storage_retry_s)
+
+        return finalize
 
     def on_worker_lost(self, item: FinalizeTask, reason: str) -> Outcome:
         return Outcome(item.task.source, self.stage.name, item.task.shard, error=reason)
@@ -226,30 +236,31 @@ def _write(stage: Stage, workspace: Workspace, task: ShardTask, table: pa.Table,
     return _Written(table, size, content, metrics)
 
 
-def _outcome(stage: Stage, task: ShardTask, run: Callable[[], _Written], isolate_on_oom: bool = False) -> Outcome:
-    """Returns the outcome of a call. With `isolate_on_oom` a shard for which memory ran out is marked WORKER_LOST."""
+def _outcome(
+    stage: Stage,
+    workspace: Workspace,
+    task: ShardTask,
+    attempt: Callable[[], _Written],
+    retry_s: float,
+    isolate_on_oom: bool = False,
+) -> Outcome:
+    """Returns the outcome of a task, tried again for a while where storage is away.
+
+    With `isolate_on_oom` a shard for which memory ran out is marked WORKER_LOST.
+    """
     start = time.perf_counter()
-    try:
-        written = run()
-    except Exception as error:  # noqa: BLE001 - whatever breaks one shard must not stop the others; it is reported
-        metrics = {WORKER_LOST: True} if isolate_on_oom and is_out_of_memory(error) else {}
-        seconds = time.perf_counter() - start
-        return Outcome(
-            task.source, stage.name, task.shard, seconds=seconds, error=_error_message(error), metrics=metrics
-        )
+    with patient_storage(retry_s) as waits:
+        try:
+            written = wait_out(attempt, workspace.store.root_of(""))
+        except Exception as error:  # noqa: BLE001 - whatever breaks one shard must not stop the others; it is reported
+            metrics = {WORKER_LOST: True} if isolate_on_oom and is_out_of_memory(error) else {}
+            seconds, message = time.perf_counter() - start, describe_error(error)
+            metrics = {**metrics, **waits.metrics()}
+            return Outcome(task.source, stage.name, task.shard, seconds=seconds, error=message, metrics=metrics)
     seconds = time.perf_counter() - start
     rows, counts = written.table.num_rows, count(written.table)
-    figures = (rows, counts, seconds, written.bytes)
-    return Outcome(task.source, stage.name, task.shard, *figures, metrics=written.metrics, content=written.content)
-
-
-def _error_message(error: BaseException) -> str:
-    """Describes an error in one line, with the place that raised it."""
-    text = "; ".join(filter(None, [f"{type(error).__name__}: {error}", fault_location(error)]))
-    frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, (ShardError, StorageError)) or not frames:  # whose messages say enough
-        return text
-    return f"{text} ({frames[-1].name}, line {frames[-1].lineno} of {frames[-1].filename.rsplit('/', 1)[-1]})"
+    figures, metrics = (rows, counts, seconds, written.bytes), {**written.metrics, **waits.metrics()}
+    return Outcome(task.source, stage.name, task.shard, *figures, metrics=metrics, content=written.content)
 
 
 def _load(
@@ -296,10 +307,12 @@ def _run_map(opened: _OpenMap, task: ShardTask) -> _Written:
     stage, workspace = opened.stage, opened.workspace
     # Two attempts at a download don't give the same bytes in the same order, so each has a tar of its own, and a
     # table can never point into the other's.
-    media = MediaWriter(workspace.store, f"{task.media}.{uuid.uuid4().hex[:8]}.tar")
+    number = uuid.uuid4().hex[:8]
+    media = MediaWriter(workspace.store, f"{task.media}.{number}.tar")
+    journal = None if opened.isolated else _open_journal(stage, workspace, task, number)
     try:
         shard, status, reason = _load(stage, workspace, task, media)
-        shard = replace(shard, pools=opened.pools)
+        shard = replace(shard, pools=opened.pools, journal=journal)
         before = None
         if task.previous and not stage.fan_out:  # rows that a stage made itself are made again together
             before = workspace.read_table(task.previous)
@@ -311,10 +324,22 @@ def _run_map(opened: _OpenMap, task: ShardTask) -> _Written:
         found = run_rows(stage, opened.function, shard, opened.isolated)
         table = found if stage.fan_out else _scatter_to_rows(stage, found, shard.rows, status, reason, before)
         media.commit()  # before the table: a table must never name bytes that are not there
+        written = _write(stage, workspace, task, table, shard.metrics)
     except BaseException:
-        media.abort()
+        media.abort()  # after its commit there is nothing to drop
+        if journal is not None:
+            journal.close()
         raise
-    return _write(stage, workspace, task, table, shard.metrics)
+    if journal is not None:
+        journal.remove()
+    return written
+
+
+def _open_journal(stage: MapStage, workspace: Workspace, task: ShardTask, attempt: str) -> Journal | None:
+    if stage.journal_schema is None:
+        return None
+    folder, name = journal_folder(task.source, stage.name, task.shard), task.media.rpartition("/")[2]
+    return Journal(workspace.store, folder, name, attempt, stage.journal_schema)
 
 
 def _retry_rows(stage: MapStage, before: pa.Table, retry: frozenset[str]) -> np.ndarray:
@@ -327,97 +352,6 @@ def worth_retrying(reasons: pa.ChunkedArray, retry: frozenset[str]) -> pa.Chunke
     if "failed" in retry:
         return pc.not_equal(reasons, "")
     return pc.is_in(reasons, pa.array(sorted(retry - {""}), pa.string()))
-
-
-def run_rows(stage: MapStage, function: Callable[[Shard], pa.Table], shard: Shard, isolated: bool = False) -> pa.Table:
-    """Calls a stage's function on a shard's live rows; a row that raises is failed with the error as its reason.
-
-    The shard is bisected until the raising rows are alone: about 2 k log2(n) calls for k such rows of n. Raises
-    ShardError when all rows of 8 or more raise, or more than a tenth of them (and 16): that is no fault of single
-    rows. A fault of the machine (`corpus.faults`) is raised as it is, at once, and so is memory that runs out, unless
-    the function is `isolated`: there each call has a process of its own, and a row that takes all its memory is failed.
-    """
-    schema = table_schema(stage.schema)
-    if not len(shard):
-        return schema.empty_table()
-    bisection = _Bisection(stage, function, schema, max(16, len(shard) // 10), isolated)
-    table = bisection.run(shard)
-    if len(bisection.broken) == len(shard) >= 8:
-        raise ShardError(f"every row raised; the last one: {bisection.broken[-1]}")
-    return table
-
-
-@dataclass
-class _Bisection:
-    stage: MapStage
-    function: Callable[[Shard], pa.Table]
-    schema: pa.Schema
-    limit: int  # rows that may raise
-    isolated: bool
-    broken: list[str] = field(default_factory=list)  # the error of each row that raised
-
-    def run(self, shard: Shard) -> pa.Table:
-        try:
-            return _validate(self.stage, self.function(shard), shard, self.schema)
-        except ShardError:
-            raise
-        except Exception as error:
-            if is_machine_fault(error) or (is_out_of_memory(error) and not self.isolated):
-                raise
-            if self.stage.lookahead_shards:  # without its neighbours a row would be judged wrongly
-                raise ShardError(_error_message(error)) from error
-            if len(shard) == 1:
-                return self._failed(shard, error)
-        middle = len(shard) // 2
-        return pa.concat_tables([self.run(half) for half in (shard.slice(0, middle), shard.slice(middle, len(shard)))])
-
-    def _failed(self, shard: Shard, error: Exception) -> pa.Table:
-        self.broken.append(_error_message(error))
-        if len(self.broken) > self.limit:
-            raise ShardError(f"{len(self.broken)} rows raised; the last one: {self.broken[-1]}") from error
-        return _failed_row(self.stage, shard, self.schema, f"error:{type(error).__name__}")
-
-
-def _failed_row(stage: MapStage, shard: Shard, schema: pa.Schema, reason: str) -> pa.Table:
-    """Returns a row of nulls with a reason; of a stage with `fan_out` also with the columns of its origin."""
-    fields: dict[str, Any] = {"status": Status.FAILED, "reason": reason}
-    if stage.fan_out and ROWS in shard.tables:
-        row = shard[ROWS].slice(0, 1)
-        fields |= {
-            name: row.column(origin).cast(schema.field(name).type).to_pylist()[0]
-            for name, origin in stage.origin_columns.items()
-            if origin in row.column_names
-        }
-    return pa.table(
-        {name: pa.array([fields.get(name)], schema.field(name).type) for name in schema.names}, schema=schema
-    )
-
-
-def _validate(stage: MapStage, table: pa.Table, shard: Shard, schema: pa.Schema) -> pa.Table:
-    """Returns a stage's table with `status` and `reason`, in the order and types of the schema.
-
-    Raises ShardError where it is not as declared: the fault is the stage's, not a row's.
-    """
-    if not stage.fan_out and table.num_rows != len(shard):
-        raise ShardError(f"stage {stage.name}: {table.num_rows} rows returned for {len(shard)}")
-    for name, value in (("status", str(Status.KEPT)), ("reason", "")):
-        if name not in table.column_names:
-            table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
-    if set(table.column_names) != set(schema.names):
-        raise ShardError(f"stage {stage.name}: columns {table.column_names}, declared {schema.names}")
-    return _cast(stage, table)
-
-
-def _cast(stage: Stage, table: pa.Table) -> pa.Table:
-    schema = table_schema(stage.schema)
-    try:
-        table = table.select(schema.names).cast(schema)
-    except (pa.ArrowException, ValueError, KeyError) as error:
-        raise ShardError(f"stage {stage.name}: {error}") from error
-    unknown = set(pc.unique(table.column("status")).to_pylist()) - set(Status)
-    if unknown:
-        raise ShardError(f"stage {stage.name}: no such status: {sorted(unknown)}")
-    return table
 
 
 def _scatter_to_rows(
@@ -443,5 +377,5 @@ def _finalize(stage: ShuffleStage, workspace: Workspace, item: FinalizeTask) -> 
     if len(np.unique(nodes)) != len(nodes) or not np.isin(nodes, shard.row_addresses).all():
         raise ShardError(f"stage {stage.name}: its results name a row twice, or rows that are not live in this shard")
     rows = nodes & np.int64(0xFFFFFFFF)
-    table = _scatter_to_rows(stage, _cast(stage, results), rows, status, reason, None)
+    table = _scatter_to_rows(stage, cast_to_schema(stage, results), rows, status, reason, None)
     return _write(stage, workspace, item.task, table, shard.metrics)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import tempfile
 
-from corpus.storage import DISK_FULL, StorageError
+from corpus.storage_error import DISK_FULL, StorageError
 
 # Errors of the system that say that this machine has no room for one more file, socket or byte.
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, *DISK_FULL})

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from corpus.child_process import exit_with_parent
 from corpus.media import MediaWriter
+from corpus.outages import patient_storage, storage_retry_s
 from corpus.processes import ParentPipe
 from corpus.stage import MapStage, Shard
 from corpus.storage import drop_pending
@@ -36,13 +37,13 @@ def isolate(stage: MapStage) -> Callable[[Shard], pa.Table]:
     """
 
     def call(shard: Shard) -> pa.Table:
-        bare = replace(shard, media=None, metrics={})
+        bare = replace(shard, media=None, journal=None, metrics={})
         context = multiprocessing.get_context("spawn")
         # What the process leaves in its temporary folder when it dies, half a tar among it, goes with the folder.
         with tempfile.TemporaryDirectory(prefix="rzen-corpus-", ignore_cleanup_errors=True) as scratch:
             parent_end, child_end = context.Pipe(duplex=False)
             pipe = ParentPipe()
-            arguments = (stage, bare, _media_path(shard.media), scratch, child_end, pipe.child_end)
+            arguments = (stage, bare, _media_path(shard.media), scratch, storage_retry_s(), child_end, pipe.child_end)
             process = context.Process(target=_run, args=arguments)
             process.start()
             child_end.close()
@@ -68,15 +69,22 @@ def _media_path(media: MediaWriter | None) -> str | None:
 
 
 def _run(
-    stage: MapStage, shard: Shard, media_path: str | None, scratch: str, result: Connection, parent: Connection
+    stage: MapStage,
+    shard: Shard,
+    media_path: str | None,
+    scratch: str,
+    retry_s: float,
+    result: Connection,
+    parent: Connection,
 ) -> None:
     exit_with_parent(parent, drop_pending)
     tempfile.tempdir = scratch
     media = MediaWriter(shard.store, media_path) if media_path else None
     try:
-        table = stage.setup()(replace(shard, media=media))
-        if media is not None:
-            media.commit()  # before the table is known: it must never name bytes that are not there
+        with patient_storage(retry_s):
+            table = stage.setup()(replace(shard, media=media))
+            if media is not None:
+                media.commit()  # before the table is known: it must never name bytes that are not there
         result.send(("table", table))
     except Exception as error:  # noqa: BLE001 - it is raised again on the other side
         if media is not None:

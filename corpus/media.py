@@ -142,7 +142,7 @@ class MediaWriter:
                     self._written[item] = append(self._tar), size
                 except (OSError, EOFError) as error:  # part of it may be in the file: no offset after it would be right
                     self._closed = f"{self.path}: {error}"
-                    raise StorageError(self._closed) from error
+                    raise StorageError.caused_by(error, self._closed) from error
             return self._written[item]
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.journal import Journal
 from corpus.media import MediaWriter, read_contents, read_media_parts
 from corpus.pool import Pool, PoolRead
 from corpus.schema import PARTS_FIELD, Status
@@ -122,6 +123,7 @@ class Shard:
     metrics: dict[str, Any] = field(default_factory=dict, compare=False)
     side_inputs: Mapping[str, pa.Table] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
+    journal: Journal | None = field(default=None, compare=False)  # of a stage with a `journal_schema`
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -178,6 +180,8 @@ class Stage(ABC):
     resources: Resources = Resources()
     nondeterministic: ClassVar[bool] = False  # not a function of its settings (a download): has generations
     writes_media: ClassVar[bool] = False  # adds items to `Shard.media`
+    # The columns of what it notes of a shard that it works on, so that a killed download goes on inside the shard.
+    journal_schema: ClassVar[pa.Schema | None] = None
     fan_out: ClassVar[bool] = False  # makes any number of rows from a row: its table starts a new run of rows
     # Of a stage that is a function of its settings: reasons of rows that failed for want of time or memory, so that
     # another attempt may succeed. Rows that raised (`error:...`) always are among these.

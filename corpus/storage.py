@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import io
 import itertools
 import operator
@@ -16,23 +17,32 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 import fsspec
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+from corpus.outages import wait_out
+from corpus.remote_file import RemoteFile
+from corpus.storage_error import MissingError, StorageError, error_reason, storage_errors
+
 CONNECTIONS = 64  # to a store, of a process
 _S3_PROTOCOLS = ("s3", "s3a")
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
-class StorageError(OSError):
-    """Storage did not give or take bytes. Says nothing about the rows: the shard is run again, not bisected."""
 
+def _waits(method: Callable[Concatenate[Store, _P], _T]) -> Callable[Concatenate[Store, _P], _T]:
+    """Has a method of a Store wait for storage that is away, where the process has such patience."""
 
-class MissingError(StorageError, FileNotFoundError):
-    """There is no such file, folder or bucket."""
+    @functools.wraps(method)
+    def call(self: Store, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        path = args[0] if args and isinstance(args[0], str) else ""
+        return wait_out(lambda: method(self, *args, **kwargs), self.root_of(path))
+
+    return call
 
 
 class Store:
@@ -43,7 +53,8 @@ class Store:
     is not Amazon's, set `AWS_ENDPOINT_URL` (or `endpoint_url` in ~/.aws/config, or `FSSPEC_S3_ENDPOINT_URL`) in
     every process; s3fs honours all three, and `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_PROFILE`.
 
-    Methods raise MissingError (a FileNotFoundError) for what is not there and StorageError for any other failure.
+    Methods raise MissingError (a FileNotFoundError) for what is not there and StorageError for any other failure; for
+    an outage inside `outages.patient_storage` not before they have tried again for a while.
     An absolute path or a full URL in the place of a path is read where it lies, by its own file system.
     """
 
@@ -72,17 +83,25 @@ class Store:
         """Returns the path as the file system wants it. Absolute paths and full URLs are left as they are."""
         return path if is_absolute(path) else f"{self.url}/{path}" if path else self.url
 
+    def root_of(self, path: str) -> str:
+        """Returns the store that a path lies in: scheme and bucket or host; "" for a local one."""
+        full = self.full(path)
+        return "/".join(full.split("/", 3)[:3]) if "://" in full else ""
+
+    @_waits
     def read(self, path: str) -> bytes:
         """Reads all bytes of a file."""
         with storage_errors(self.full(path)):
             local = self._local(path)
             return local.read_bytes() if local else self._fs_for(path).cat_file(self.full(path))
 
+    @_waits
     def read_end(self, path: str, size: int) -> bytes:
         """Reads the last `size` bytes of a file in an object store, or all of a smaller one: one request."""
         with storage_errors(self.full(path)):
             return self._fs_for(path).cat_file(self.full(path), start=-size)
 
+    @_waits
     def read_ranges(self, ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
         """Yields the bytes of each (path, offset, size), in their order; concurrent on object stores.
 
@@ -114,11 +133,15 @@ class Store:
                 raise StorageError(f"{self.full(path)}: wanted {size} bytes at {offset}, got {len(content)}")
         return [bytes(content) for content in found]
 
+    @_waits
     def open(self, path: str) -> IO[bytes]:
         """Opens a file as a seekable binary file for reading; closing it is the caller's."""
         with storage_errors(self.full(path)):
             local = self._local(path)
-            return local.open("rb") if local else self._fs_for(path).open(self.full(path), "rb")
+            if local:
+                return local.open("rb")
+            remote = self._fs_for(path).open(self.full(path), "rb")
+        return io.BufferedReader(RemoteFile(remote, lambda read: _attempt(read, self.full(path), self.root_of(path))))
 
     def open_native(self, path: str) -> Any:
         """Opens a file for Arrow, which reads local ones itself.
@@ -138,12 +161,20 @@ class Store:
         """Tells whether a file lies on a local file system."""
         return self._local(path) is not None
 
+    @_waits
     def exists(self, path: str) -> bool:
         """Returns whether there is a file or folder of that name."""
         with storage_errors(self.full(path)):
             local = self._local(path)
-            return local.exists() if local else bool(self._fs_for(path).exists(self.full(path)))
+            if local:
+                return local.exists()
+            try:  # what `exists` of some file systems says of a server that is away is "no"
+                self._fs_for(path).info(self.full(path))
+            except FileNotFoundError:
+                return False
+            return True
 
+    @_waits
     def names(self, folder: str) -> list[str]:
         """Returns sorted names of what lies directly in a folder; an absent folder is empty. One listing call.
 
@@ -157,12 +188,14 @@ class Store:
                 return []
         return sorted(name for name in found if not (name.startswith(".") and name.endswith(".tmp")))
 
+    @_waits
     def size(self, path: str) -> int:
         """Returns the size of a file in bytes."""
         with storage_errors(self.full(path)):
             local = self._local(path)
             return local.stat().st_size if local else int(self._fs_for(path).size(self.full(path)))
 
+    @_waits
     def remove(self, path: str) -> None:
         """Removes one file; absent is fine."""
         with storage_errors(self.full(path)), contextlib.suppress(FileNotFoundError):
@@ -172,6 +205,7 @@ class Store:
             else:
                 self._fs_for(path).rm_file(self.full(path))
 
+    @_waits
     def remove_all(self, paths: Sequence[str]) -> None:
         """Removes files; absent ones are fine. One request for many on an object store that has such."""
         if not paths:
@@ -187,19 +221,33 @@ class Store:
             for path in paths:
                 self.remove(path)
 
-    def publish(self, path: str, data: bytes) -> None:
-        """Writes a complete file: readers see all of it or nothing."""
+    def remove_folder(self, folder: str) -> None:
+        """Removes the files that lie directly in a folder; a local folder too, and those around it that are empty."""
+        self.remove_all([f"{folder}/{name}" for name in self.names(folder)])
+        local, root = self._local(folder), Path(self.url)
+        with contextlib.suppress(OSError):
+            for parent in [local, *local.parents] if local else []:
+                if root in parent.parents:
+                    parent.rmdir()
+
+    @_waits
+    def publish(self, path: str, data: bytes, durable: bool = True) -> None:
+        """Writes a complete file: readers see all of it or nothing.
+
+        Without `durable` a local file may be damaged when the machine goes down: what is checked when it is read.
+        """
         if self._local(path):
-            with self.writer(path) as file:
+            with self.writer(path, durable) as file:
                 file.write(data)
         else:
             with storage_errors(self.full(path)):
                 self._fs_for(path).pipe_file(self.full(path), data)
 
     @contextlib.contextmanager
-    def writer(self, path: str) -> Iterator[IO[bytes]]:
+    def writer(self, path: str, durable: bool = True) -> Iterator[IO[bytes]]:
         """Yields a binary file that appears under `path`, whole, when the block ends without an error."""
         pending = self.create(path)
+        pending.durable = durable
         try:
             yield pending.file
             pending.commit()
@@ -211,7 +259,7 @@ class Store:
         local = self._local(path)
         if local:
             return PendingFile(str(local), None)
-        return PendingFile(self.full(path), self._fs_for(path))
+        return PendingFile(self.full(path), self._fs_for(path), self.root_of(path))
 
     def _local(self, path: str) -> Path | None:
         full = _without_local_scheme(self.full(path))
@@ -251,7 +299,7 @@ class _Spool(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            raise StorageError(f"{self.where}: cannot be written: {_reason(error)}") from error
+            raise StorageError.caused_by(error, f"{self.where}: cannot be written: {error_reason(error)}") from error
 
 
 class PendingFile:
@@ -261,10 +309,12 @@ class PendingFile:
     """
 
     file: IO[bytes]
+    durable = True  # a local file is on the disk when it gets its name
 
-    def __init__(self, target: str, fs: Any | None) -> None:
+    def __init__(self, target: str, fs: Any | None, store: str = "") -> None:
         self._target = target
         self._fs = fs  # None: local
+        self._store = store
         with storage_errors(target):
             if fs is None:  # in the same folder, so that the rename stays inside one file system
                 path = Path(target)
@@ -285,19 +335,22 @@ class PendingFile:
 
     def commit(self) -> None:
         """Publishes what was written. It stays unpublished if this raises; `abort` is still due."""
+        fs = self._fs
         with storage_errors(self._target):
-            if self._fs is None:
+            if fs is None:
                 self.file.flush()
-                os.fsync(self.file.fileno())  # a rename must not outlive the bytes it names
+                if self.durable:
+                    os.fsync(self.file.fileno())  # a rename must not outlive the bytes it names
                 if not self._named:  # a link can't replace a file, a rename can
                     handle = self.file.fileno()  # given twice: without a folder, Python's link would not follow
                     os.link(f"/proc/self/fd/{handle}", self._spool, src_dir_fd=handle, follow_symlinks=True)
                 self.file.close()
                 self._spool.replace(self._target)
-                _sync_folder(self._spool.parent)  # nor may a later file that names this one outlive the rename
+                if self.durable:
+                    _sync_folder(self._spool.parent)  # nor may a later file that names this one outlive the rename
             else:
                 self.file.close()
-                self._fs.put_file(str(self._spool), self._target)
+                _attempt(lambda: fs.put_file(str(self._spool), self._target), self._target, self._store)
                 self._spool.unlink()
         _spools.discard(self._spool)
 
@@ -327,27 +380,14 @@ def is_absolute(path: str) -> bool:
     return path.startswith("/") or "://" in path
 
 
-@contextlib.contextmanager
-def storage_errors(path: str) -> Iterator[None]:
-    """Turns whatever storage raises inside the block into a StorageError that names the path.
+def _attempt(call: Callable[[], _T], path: str, store: str) -> _T:
+    """Returns what a call returns, which is made again while the store is away. Raises StorageError."""
 
-    An ImportError (the extra for this kind of store is not installed) is left as it is.
-    """
-    try:
-        yield
-    except (StorageError, ImportError):
-        raise
-    except FileNotFoundError as error:
-        raise MissingError(f"{path}: {_reason(error)}") from error
-    except Exception as error:  # clients raise more than OSError when a server is away or refuses
-        raise StorageError(f"{path}: {_reason(error)}") from error
+    def named() -> _T:
+        with storage_errors(path):
+            return call()
 
-
-def _reason(error: Exception) -> str:
-    """Returns an error in words; of the system's, without its number and the path that stands before it already."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: free some" if error.errno in DISK_FULL else error.strerror
-    return str(error) or type(error).__name__
+    return wait_out(named, store)
 
 
 def _without_local_scheme(url: str) -> str:

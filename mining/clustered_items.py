@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from corpus.arrays import Places
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.pool import Pool
 from corpus.search.exact import MEMORY_BYTES, offsets_of
 from corpus.vectors import Vectors

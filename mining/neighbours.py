@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.arrays import one_array
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.item_ids import packed_ids, split_ids
 from corpus.pool import Pool, PoolRead
 from corpus.schema import ITEM_ID, ITEM_ID_BYTES

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.arrays import Places
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.storage import Store
 from corpus.vectors import VectorError, Vectors, check_vectors, normalise
 from mining.encoders.base import NO_CONTENT, NO_IMAGES, EmbedClient, Encoder, NamedRequest

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from corpus.execution import WORKER_LOST, FinalizeJob, MapJob, Outcome, ShardTask, ShuffleMapJob
+from corpus.journal import remove_finished
+from corpus.outages import patient_storage
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, ShuffleStage
 from corpus.storage import StorageError
 from corpus.workspace import TableKey, Workspace, owner_name
@@ -81,6 +83,7 @@ def run(
         check_stages(steps)  # before rows are read
         check_address(config.engine)
         stack.enter_context(workspace_lease(workspace.store, run_id, wait, progress.print_line))
+        stack.enter_context(patient_storage(config.engine.storage_retry_s, progress.print_line))
         stack.enter_context(log)  # after the lease: a run that was refused has no log
         with progress.bar("rows"):
             read = read_sources(workspace, config, write=True)
@@ -96,6 +99,7 @@ def run(
         counts = TableCounts.load(workspace)
         runner = _Runner(workspace, engine, config.engine, progress, log, result, counts)
         complete = runner.run_steps(planner, selection)
+        remove_finished(workspace)
         result.funnels = funnels(runner.counts, plan, runner.ready, config.sources)
         runner.counts.save(run_id)
         if complete and not result.failed:

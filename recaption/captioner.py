@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.hashing import digest
 from corpus.sampling import derive_seed
 from corpus.stage import ROWS, Shard

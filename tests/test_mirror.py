@@ -13,6 +13,9 @@ TESTS = ROOT / "tests"
 
 # Modules without a test file of their own, or folders of them: what tests them instead.
 TESTED_BY = {
+    # What happens around a stage, tested with jobs.
+    "corpus/bisection.py": "corpus/test_execution.py",
+    "corpus/storage_error.py": "corpus/test_outages.py",
     # Schemas, protocols and settings alone: tested with what fills them.
     "filters/decontamination/evaluation.py": "filters/decontamination/test_leaks.py",
     "filters/text/pair_rules.py": "filters/text/test_pair_filter.py",

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.arrays import one_array
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.hashing import digest
 from corpus.pool import Pool
 from corpus.stage import ITEMS, PAIRS, Shard

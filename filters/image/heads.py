@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.arrays import one_array
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.settings import Settings, SettingsError
 from corpus.stage import ITEM_VECTORS, ROWS, Gives, MapStage, Shard, SourceInfo, SourcePlug
 from corpus.vectors import column_valid, column_vectors

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import pyarrow as pa
 
 from corpus.execution import Job, Outcome
+from corpus.outages import RETRY_S
 from corpus.settings import Settings, tuning
 from pipelines.engines.queues import FIRST, Finished, JobQueue, Results
 
@@ -110,6 +111,12 @@ class EngineSettings(Settings):
         {},
         description="The resource hints of stages that take GPUs, for a runner that knows them, such as "
         '{accelerator: "type:nvidia-l4;count:1;install-nvidia-driver", min_ram: 32GB} (beam).',
+    )
+    storage_retry_s: float = tuning(
+        RETRY_S,
+        ge=0,
+        description="How long reads and writes are tried again, with pauses, while a store is away or too busy; "
+        "0 fails at once.",
     )
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.arrays import one_array
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.item_ids import find_ids, packed_ids, split_ids
 from corpus.pool import Pool, PoolRead, PoolScope
 from corpus.schema import ITEM_ID

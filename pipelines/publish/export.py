@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 from corpus.image.encode import JPEG_QUALITY
 from corpus.item_ids import split_ids
 from corpus.item_index import Locations
+from corpus.outages import patient_storage, storage_retry_s
 from corpus.stage import Resources
 from corpus.storage import Store
 from corpus.urls import published_url
@@ -84,6 +85,7 @@ class ReadPairs:
     """The mapping work: it reads rows of a pairs table, and emits texts and locations of media for their samples."""
 
     workspace: str
+    storage_retry_s: float = field(default_factory=storage_retry_s)
 
     @property
     def resources(self) -> Resources:
@@ -91,7 +93,12 @@ class ReadPairs:
 
     def open(self) -> Callable[[PairRows], pa.Table]:
         workspace = Workspace(self.workspace)
-        return lambda item: _read_pairs(workspace, item)
+
+        def read_pairs(item: PairRows) -> pa.Table:
+            with patient_storage(self.storage_retry_s):
+                return _read_pairs(workspace, item)
+
+        return read_pairs
 
     def on_worker_lost(self, item: PairRows, why: str) -> pa.Table:
         raise PublishError(f"{item.pairs.path}: {why}")
@@ -189,8 +196,13 @@ class WriteTars:
     corpus: str
     targets: tuple[ExportTarget, ...]
     claim: Claim | None = None
+    storage_retry_s: float = field(default_factory=storage_retry_s)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
+        with patient_storage(self.storage_retry_s):
+            return self._write(rows)
+
+    def _write(self, rows: pa.Table) -> pa.Table:
         media, corpus = Workspace(self.workspace).store, Store(self.corpus)
         rows = rows.sort_by([(name, "ascending") for name in ("key", "position", "slot")])
         keys = rows.column("key").to_numpy()

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.execution import WORKER_LOST, MapJob, Outcome, ShardError, run_rows
+from corpus.bisection import ShardError, run_rows
+from corpus.execution import WORKER_LOST, MapJob, Outcome
 from corpus.schema import item_id
 from corpus.stage import MapStage, Shard
 from corpus.storage import StorageError, Store

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.execution import MapJob, ShardTask, run_rows
+from corpus.bisection import run_rows
+from corpus.execution import MapJob, ShardTask
 from corpus.isolation import ProcessDied, isolate
 from corpus.media import MediaWriter, read_contents
 from corpus.stage import ROWS, Shard

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from corpus import processes
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from corpus.isolation import isolate
 from corpus.processes import ChildProcess, run_bounded
 from corpus.stage import ROWS, Shard

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from corpus.schema import PAIR_SCHEMA
 from corpus.stage import PAIRS, Shard
 from corpus.storage import Store

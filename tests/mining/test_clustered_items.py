@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.item_ids import packed_ids
 from corpus.pool import Pool
 from corpus.schema import STATUS_FIELDS

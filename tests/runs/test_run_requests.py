@@ -2,59 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from corpus.settings import parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.report.terminal import Terminal
 from pipelines.runner import run
 from pipelines.status import plan_run, workspace_status
+from tests.helpers.bucket_runs import bucket_config
 from tests.helpers.requests import Requests, counted_requests
 
 FEW, MANY = 4, 12  # shards
 SHUFFLES = ("text_duplicates", "duplicates", "dedup_by_image", "clusters")
-
-
-def settings(folder: Path, shards: int) -> Config:
-    """Pictures with captions, two a shard."""
-    home = folder / str(shards)
-    if not home.exists():
-        home.mkdir(parents=True)
-        rows = []
-        for number in range(2 * shards):
-            fields = np.random.default_rng(number).integers(0, 255, (8, 8, 3), np.uint8)
-            Image.fromarray(fields.repeat(8, axis=0).repeat(8, axis=1)).save(home / f"{number}.png")
-            words = " ".join(f"word{number * 9 + each}" for each in range(9))
-            rows.append({"image": f"{number}.png", "caption": words})
-        (home / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = {
-        "kind": "jsonl",
-        "files": [str(home / "rows.jsonl")],
-        "images": {"archives": {"paths": [str(home)]}},
-        "query": {"text": "caption"},
-        "positive": {"images": "image"},
-        "shard_rows": 2,
-    }
-    data: dict[str, Any] = {
-        "workspace": f"memory://requests-{folder.name}-{shards}/workspace",
-        "engine": {"kind": "local", "workers": 1},
-        "sources": {"web": source},
-        "stages": {"quality": {"min_side_px": 16}},
-        "datasets": {"web": {"kind": "existing_pairs", "task": "image_retrieval", "source": "web"}},
-        "mixtures": {
-            "one": {"corpus": str(folder / f"corpus-{shards}"), "batch_size": 8, "datasets": {"web": {}}},
-        },
-    }
-    return parse_settings(data, Config)
 
 
 def run_all(config: Config, stage: str | None = None) -> None:
@@ -65,7 +28,7 @@ def requests(folder: Path, work: Callable[[Config], object]) -> dict[int, Reques
     """The requests of some work over few and over many shards."""
     found = {}
     for shards in (FEW, MANY):
-        config = settings(folder, shards)
+        config = bucket_config(folder, shards)
         with counted_requests() as found[shards]:
             work(config)
     return found
@@ -81,13 +44,13 @@ def each_shard(found: dict[int, Requests], part: str = "") -> dict[str, float]:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("requests")
     for shards in (FEW, MANY):
-        run_all(settings(folder, shards))
+        run_all(bucket_config(folder, shards))
     return folder
 
 
 def test_a_shard_of_a_stage_costs_its_inputs_and_its_output(tmp_path: Path) -> None:
     found = requests(tmp_path, lambda config: run_all(config, "clusters"))
-    planned = plan_run(settings(tmp_path, FEW), Selection())
+    planned = plan_run(bucket_config(tmp_path, FEW), Selection())
     stages = {step.name: len({*tables[0].task.inputs}) for step, tables in planned.steps}
     inputs = sum((2 if name in SHUFFLES else 1) * number for name, number in stages.items())  # mapped, and finalized
     asked = each_shard(found)
@@ -98,7 +61,7 @@ def test_a_shard_of_a_stage_costs_its_inputs_and_its_output(tmp_path: Path) -> N
 
 def test_publishing_reads_each_table_a_few_times(tmp_path: Path) -> None:
     for shards in (FEW, MANY):
-        run_all(settings(tmp_path, shards), "clusters")
+        run_all(bucket_config(tmp_path, shards), "clusters")
     asked = each_shard(requests(tmp_path, run_all))
     assert asked.keys() == {"GET"}
     assert asked["GET"] <= 6, "the plan and the samples: pairs and clusters; items and their inspection"
@@ -109,7 +72,7 @@ def test_what_is_done_costs_the_same_for_any_number_of_shards(done: Path, work: 
     found = requests(done, work)
     assert each_shard(found) == {}
     counts = found[MANY].counts()
-    stages = len(plan_run(settings(done, MANY), Selection()).steps)
+    stages = len(plan_run(bucket_config(done, MANY), Selection()).steps)
     assert counts["LIST"] <= stages + 4
     of_lease = 3 if work is run_all else 0  # whether there is one, whether it is ours, and so before it is removed
     assert counts["GET"] <= 4 + of_lease, "the index of the source, the counts, the last run's log"

@@ -18,7 +18,7 @@ import cv2
 import pyarrow as pa
 from pydantic import Field
 
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.faults import is_machine_fault, is_out_of_memory
 from corpus.media import MediaWriter
 from corpus.processes import ended_after

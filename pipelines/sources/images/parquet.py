@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.settings import Settings, SettingsError
 from pipelines.sources.files import NO_DATA, FileInfo, find_files, named_in_unicode
 from pipelines.sources.images.archive_index import AMBIGUOUS, FileIndex

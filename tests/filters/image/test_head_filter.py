@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from corpus.stage import Shard
 from corpus.storage import Store
 from filters.image.head_filter import HeadFilter, HeadFilterSettings, head_verdict

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.execution import ShardError, run_rows
+from corpus.bisection import ShardError, run_rows
 from corpus.settings import SettingsError, parse_settings
 from corpus.stage import ITEM_VECTORS, ROWS, Shard
 from corpus.storage import Store

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import skimage
 
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from corpus.schema import table_schema
 from corpus.stage import Shard
 from corpus.storage import Store

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import filters.image.stats
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from corpus.image.pdq import pdq_hash
 from corpus.media import MediaWriter
 from corpus.schema import item_id

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from corpus.pool import Pool
 from corpus.stage import PAIRS, Shard
 from corpus.workspace import Workspace

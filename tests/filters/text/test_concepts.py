@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from filters.text.concepts import Concepts, DatasetBalance
 from tests.helpers.pair_texts import caption_pairs, shard_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from corpus.settings import SettingsError
 from filters.text.pair_stats import TextStats, TextStatsSettings
 from tests.helpers.pair_texts import caption_pairs, shard_of

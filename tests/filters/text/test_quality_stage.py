@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from corpus.stage import ROWS, Shard
 from corpus.storage import Store
 from filters.text.dedup import TextDuplicates, TextDuplicatesSettings

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.schema import table_schema
 from corpus.settings import SettingsError
 from corpus.stage import ROWS, Shard

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
 from corpus.stage import ITEMS, ROWS
 from corpus.storage import StorageError
 from pipelines.sources.images.pdf import PdfSettings, render_pages

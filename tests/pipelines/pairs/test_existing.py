@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.execution import run_rows
+from corpus.bisection import run_rows
 from corpus.schema import PAIR_SCHEMA, Task, item_id, table_schema
 from corpus.stage import ITEMS, ROWS, VERDICT, Shard
 from corpus.storage import Store

@@ -1,0 +1,51 @@
+"""Errors of storage: what a store did not give or take, with the path, and whether it may later."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+from corpus.outages import is_outage
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StorageError(OSError):
+    """Storage did not give or take bytes. Says nothing about the rows: the shard is run again, not bisected."""
+
+    outage = False  # the same call may succeed when the store is back, see `corpus.outages`
+
+    @classmethod
+    def caused_by(cls, error: BaseException, message: str) -> StorageError:
+        """Returns an error that says what another one means for storage."""
+        found = cls(message)
+        found.outage = error.outage if isinstance(error, StorageError) else is_outage(error)
+        return found
+
+
+class MissingError(StorageError, FileNotFoundError):
+    """There is no such file, folder or bucket."""
+
+
+@contextlib.contextmanager
+def storage_errors(path: str) -> Iterator[None]:
+    """Turns whatever storage raises inside the block into a StorageError that names the path.
+
+    An ImportError (the extra for this kind of store is not installed) is left as it is.
+    """
+    try:
+        yield
+    except (StorageError, ImportError):
+        raise
+    except FileNotFoundError as error:
+        raise MissingError(f"{path}: {error_reason(error)}") from error
+    except Exception as error:  # clients raise more than OSError when a server is away or refuses
+        raise StorageError.caused_by(error, f"{path}: {error_reason(error)}") from error
+
+
+def error_reason(error: Exception) -> str:
+    """Returns an error in words; of the system's, without its number and the path that stands before it already."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: free some" if error.errno in DISK_FULL else error.strerror
+    return str(error) or type(error).__name__

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -16,8 +16,9 @@ from corpus.image.encode import reencode
 from corpus.image.header import sniff
 from corpus.image.limits import JPEG_MAX_SIDE_PX, ImageLimits, reject_reason
 from corpus.image.stock_reader import UndecodableError, error_message
+from corpus.journal import Journal
 from corpus.media import MediaWriter
-from corpus.schema import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
+from corpus.schema import LOCATION_FIELDS, PLACE_FIELDS, SHA256, Status, id_of_digest, table_schema
 from corpus.settings import Settings, tuning
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, Resources, Shard, SourceInfo
 from pipelines.fetch import Fetched, FetchSettings, fetch
@@ -85,6 +86,15 @@ ITEMS_SCHEMA = pa.schema(
     ]
 )
 
+# What the journal has of each URL: its item with the bytes, not where they lie.
+_JOURNAL_SCHEMA = pa.schema(
+    [
+        pa.field("url", pa.string()),
+        *[field for field in table_schema(ITEMS_SCHEMA) if field.name not in PLACE_FIELDS],
+        pa.field("content", pa.large_binary()),
+    ]
+)
+
 
 class Download(MapStage):
     """Fetches a shard's URLs with the project's own fetcher."""
@@ -100,6 +110,7 @@ class Download(MapStage):
     schema = ITEMS_SCHEMA
     nondeterministic: ClassVar[bool] = True
     writes_media: ClassVar[bool] = True
+    journal_schema: ClassVar[pa.Schema | None] = _JOURNAL_SCHEMA
 
     def __init__(self, settings: DownloadSettings) -> None:
         super().__init__(settings)
@@ -116,23 +127,30 @@ class Download(MapStage):
         return open_download(cls.settings_of(source))
 
     def setup(self) -> Callable[[Shard], pa.Table]:
-        return partial(download_shard, download=self.download)
+        return lambda shard: download_shard(shard, partial(self.download, journal=shard.journal))
 
-    def download(self, urls: list[str], media: MediaWriter) -> list[Stored]:
-        """Returns the item of each URL; images are in `media` then."""
+    def download(self, urls: list[str], media: MediaWriter, journal: Journal | None = None) -> list[Stored]:
+        """Returns the item of each URL; images are in `media` then. What the journal has is not fetched again."""
         settings = self._settings
-        stored = [Stored(Status.FAILED, "not_downloaded")] * len(urls)
+        known = dict(journaled_items(journal, media)) if journal is not None else {}
+        remaining = [at for at, url in enumerate(urls) if url not in known]
+        stored = [known.get(url) or Stored(Status.FAILED, "not_downloaded") for url in urls]
 
         def keep(result: tuple[int, Stored]) -> None:
             stored[result[0]] = result[1]
 
         def stored_with_index(fetched: Fetched) -> tuple[int, Stored]:
-            return fetched.index, store(fetched, settings, media)
+            at = remaining[fetched.index]
+            found, data = accept_body(fetched, settings)
+            if journal is not None:
+                note_item(journal, urls[at], found, data)
+            return at, place_item(found, data, media)
 
+        requested = [urls[at] for at in remaining]
         if settings.reencode is None:  # quick enough to be done between network events
-            fetch(urls, settings.fetch, lambda fetched: keep(stored_with_index(fetched)))
+            fetch(requested, settings.fetch, lambda fetched: keep(stored_with_index(fetched)))
         else:
-            fetch(urls, settings.fetch, keep, process=stored_with_index, threads=settings.reencode_threads)
+            fetch(requested, settings.fetch, keep, process=stored_with_index, threads=settings.reencode_threads)
         return stored
 
 
@@ -152,40 +170,67 @@ def download_shard(shard: Shard, download: Callable[[list[str], MediaWriter], li
     return items_table(download(codes.dictionary.to_pylist(), shard.media)).take(codes.indices)
 
 
-def store(fetched: Fetched, settings: DownloadSettings, media: MediaWriter) -> Stored:
-    """Returns the item of one download, and puts its image into the media tar."""
+def accept_body(fetched: Fetched, settings: DownloadSettings) -> tuple[Stored, bytes]:
+    """Returns the item of one download, and its bytes; these are still to be put into the media tar."""
     fields: dict[str, Any] = {
         "http_status": fetched.http_status or None,
         "attempts": fetched.attempts,
         "detail": fetched.detail,
     }
     if fetched.reason == "opted_out":
-        return Stored(Status.FILTERED, fetched.reason, **fields)
+        return Stored(Status.FILTERED, fetched.reason, **fields), b""
     if fetched.reason != "ok":
-        return Stored(Status.FAILED, fetched.reason, **fields)
-    return store_image(fetched.body, settings, media, fields)
+        return Stored(Status.FAILED, fetched.reason, **fields), b""
+    return accept_image(fetched.body, settings, fields)
 
 
-def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, fields: Mapping[str, Any]) -> Stored:
-    """Checks a downloaded body by its header, re-encodes it where settings say so, and puts it into the media tar.
+def accept_image(data: bytes, settings: DownloadSettings, fields: Mapping[str, Any]) -> tuple[Stored, bytes]:
+    """Checks a downloaded body by its header, and re-encodes it where settings say so. Returns its item and bytes.
 
     `fields` is what is known of the download: more values of `Stored`.
     """
     header, digest = sniff(data), hashlib.sha256(data).digest()
     fields = {**fields, "downloaded_sha256": digest, "downloaded_bytes": len(data)}
     if reason := reject_reason(header, settings.max_pixels, settings.max_side_px):
-        return Stored(Status.FAILED, reason, **fields)
+        return Stored(Status.FAILED, reason, **fields), b""
     ext, orientation = header.ext, header.orientation
     if settings.reencode is not None and not header.animated:  # else `quality` would see a still picture
         try:
             data, _, _ = reencode(data, settings.reencode.longest_side_px, settings.reencode.jpeg_quality, orientation)
         except UndecodableError as error:
-            return Stored(Status.FAILED, error.reason, **{**fields, "detail": error_message(error)})
+            return Stored(Status.FAILED, error.reason, **{**fields, "detail": error_message(error)}), b""
         ext, orientation, digest = "jpg", 1, hashlib.sha256(data).digest()
     item = id_of_digest(digest)  # hashed once: it is the dearest thing done to the bytes
-    offset, size = media.add(item, ext, data)
     fields |= {"stored_sha256": digest, "orientation": orientation}
-    return Stored(Status.KEPT, "", item, media.path, offset, size, ext, **fields)
+    return Stored(Status.KEPT, "", item, size=len(data), ext=ext, **fields), data
+
+
+def place_item(stored: Stored, data: bytes, media: MediaWriter) -> Stored:
+    """Puts the bytes of an item into the media tar, and returns where it lies; of one that has none, the same."""
+    if stored.item_id is None:
+        return stored
+    offset, _ = media.add(stored.item_id, stored.ext or "", data)
+    return replace(stored, media=media.path, offset=offset)
+
+
+def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, fields: Mapping[str, Any]) -> Stored:
+    """Checks an image as `accept_image` does, and puts it into the media tar."""
+    return place_item(*accept_image(data, settings, fields), media)
+
+
+def note_item(journal: Journal, url: str, stored: Stored, data: bytes) -> None:
+    """Notes the item of a URL in the journal."""
+    values = {name: getattr(stored, name) for name in _JOURNAL_SCHEMA.names[1:-1]}
+    journal.add({"url": url, **values, "content": data}, len(data))
+
+
+def journaled_items(journal: Journal, media: MediaWriter) -> Iterator[tuple[str, Stored]]:
+    """Yields the items that earlier attempts have noted, by URL; their bytes are in the media tar then."""
+    for table in journal.read():
+        for row in table.to_pylist():
+            url, data = row.pop("url"), row.pop("content")
+            if row["item_id"] is None or hashlib.sha256(data).digest() == row["stored_sha256"]:
+                yield url, place_item(Stored(**row), data, media)
 
 
 def items_table(stored: list[Stored]) -> pa.Table:

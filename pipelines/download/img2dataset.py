@@ -31,7 +31,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.execution import ShardError
+from corpus.bisection import ShardError
+from corpus.journal import Journal
 from corpus.media import MediaWriter
 from corpus.processes import run_bounded
 from corpus.schema import Status
@@ -57,12 +58,14 @@ class Img2datasetDownload(Download):
         "into this machine's own network. Use it only for URLs that you trust"
     )
 
+    journal_schema = None  # it says what it did of a shard when it has done all of it
+
     def setup(self) -> Callable[[Shard], pa.Table]:
         if importlib.util.find_spec("img2dataset") is None:
             raise ImportError("download.backend img2dataset is an extra: pip install 'rzen-corpus[img2dataset]'")
         return super().setup()
 
-    def download(self, urls: list[str], media: MediaWriter) -> list[Stored]:
+    def download(self, urls: list[str], media: MediaWriter, journal: Journal | None = None) -> list[Stored]:
         """Returns the item of each URL; images are in `media` then."""
         settings = self._settings
         sent, reasons = zip(*map(sendable, urls), strict=True)

@@ -39,7 +39,8 @@ from pipelines.plan import Selection
 from pipelines.publish.dataset_plan import item_ids, make_export_target, pair_rows
 from pipelines.publish.publish import plan_datasets
 from pipelines.report.terminal import Terminal
-from pipelines.runner import publish_input, run
+from pipelines.run_graph.publishing import publish_input
+from pipelines.runner import run
 from pipelines.sources.source_shards import index_path, source_fingerprint
 from pipelines.status import plan_run, workspace_status
 

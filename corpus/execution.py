@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -71,7 +71,7 @@ class Outcome:
 
     def to_json(self) -> str:
         """Returns a line of a run's log."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(vars(self), sort_keys=True)
 
     @staticmethod
     def from_json(text: str | bytes) -> Outcome:
@@ -79,7 +79,7 @@ class Outcome:
         return Outcome(**json.loads(text))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ShardTask:
     """A stage's task for one shard: what it reads, what it writes, and what goes into the fingerprint."""
 

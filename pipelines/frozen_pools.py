@@ -107,13 +107,6 @@ def read_frozen_pool(workspace: Workspace, dataset: str, name: str) -> FrozenPoo
     return found
 
 
-def freeze_complete(workspace: Workspace, pools: Iterable[FrozenPool], existing: set[str]) -> None:
-    """Writes the lists of those pools of which all tables exist."""
-    for pool in pools:
-        if existing.issuperset(pool.paths):
-            pool.write(workspace)
-
-
 def _digest(paths: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(paths).encode()).hexdigest()
 

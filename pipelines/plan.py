@@ -10,7 +10,6 @@ from corpus.execution import ShardTask
 from corpus.pool import Pool, PoolRead
 from corpus.stage import ShuffleStage, Stage
 from corpus.workspace import TableKey
-from pipelines.frozen_pools import FrozenPool
 from pipelines.sources.source_shards import SourceIndex
 
 POOL = "pool "  # before the name of a pool, among the inputs of a fingerprint
@@ -35,6 +34,11 @@ class Node:
     pools: tuple[tuple[PoolRead, tuple[tuple[str, TableKey], ...]], ...] = ()  # of each its (source, table)
     filters_rows: bool = True  # its table has the status of the source's rows, or of the clips or pairs made of them
 
+    @property
+    def is_shuffle(self) -> bool:
+        """Whether the rows of all its shards meet."""
+        return isinstance(self.stage, ShuffleStage)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -46,13 +50,7 @@ class Step:
     @property
     def is_shuffle(self) -> bool:
         """Tells whether the rows of all shards meet in this step."""
-        return isinstance(self.nodes[0].stage, ShuffleStage)
-
-    @property
-    def groups(self) -> list[tuple[Node, ...]]:
-        """The nodes of a shuffle stage whose rows meet: those of all sources, or of one dataset."""
-        datasets = dict.fromkeys(node.dataset for node in self.nodes)
-        return [tuple(node for node in self.nodes if node.dataset == dataset) for dataset in datasets]
+        return self.nodes[0].is_shuffle
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Selection:
         return (self.force or bool(self.retry)) and step == self.stage and self.selects(source, shard)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedTable:
     """One table of a plan: the task that writes it, and its state.
 
@@ -99,8 +97,6 @@ class Plan:
     steps: list[tuple[Step, list[PlannedTable]]] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)  # sources that have not been read: their shards are not known
     notices: list[str] = field(default_factory=list)  # about sources and pools, a line each
-    frozen_tables: set[str] = field(default_factory=set)  # paths of the tables of frozen pools, which all exist
-    new_pools: list[tuple[str, FrozenPool]] = field(default_factory=list)  # (step, pool) that is to be frozen
 
     def table(self, step: str, source: str) -> list[PlannedTable]:
         """Returns the planned tables of a step over one source, in shard order."""

@@ -29,6 +29,7 @@ TESTED_BY = {
     # Processes of their own, and commands: tested from outside.
     "demo/__main__.py": "demo/test_run.py",
     "pipelines/cli.py": "runs/test_cli.py",
+    "pipelines/runner.py": "runs/test_run.py",
     "pipelines/engines/beam_worker.py": "pipelines/engines/test_beam.py",
     "pipelines/sources/images/pdf_worker.py": "pipelines/sources/images/test_pdf.py",
     "serving/vllm/server_main.py": "serving/vllm/test_server.py",

@@ -31,6 +31,10 @@ class ProgressBar:
         """Counts one more item as done."""
         self._progress.advance(self._task)
 
+    def close(self) -> None:
+        """Removes the bar."""
+        self._progress.remove_task(self._task)
+
     def set_text(self, text: str) -> None:
         """Sets the text beside the bar."""
         self._progress.update(self._task, text=text)
@@ -65,14 +69,18 @@ class ProgressBars:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
+    def open_bar(self, name: str, total: int | None = None) -> ProgressBar:
+        """Shows a bar until it is closed; without a total, one that only shows that something is going on."""
+        return ProgressBar(self._progress, self._progress.add_task(name, total=total, text=""))
+
     @contextmanager
     def bar(self, name: str, total: int | None = None) -> Iterator[ProgressBar]:
-        """Shows a bar while the block runs; without a total, one that only shows that something is going on."""
-        task = self._progress.add_task(name, total=total, text="")
+        """Shows a bar while the block runs."""
+        bar = self.open_bar(name, total)
         try:
-            yield ProgressBar(self._progress, task)
+            yield bar
         finally:
-            self._progress.remove_task(task)
+            bar.close()
 
     def print_line(self, line: str) -> None:
         """Prints a line above the bars."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import Any
 
@@ -28,6 +29,7 @@ class RunLog:
         self._written = time.monotonic()
         self._pause_s = _WRITE_EVERY_S
         self.fault = ""  # the error of the last attempt to write it
+        self._lock = threading.Lock()  # engines add events from threads of their own
 
     def __enter__(self) -> RunLog:
         self.event("started")
@@ -35,7 +37,8 @@ class RunLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.event("ended", error="" if error is None else f"{type(error).__name__}: {error}")
-        self._write()
+        with self._lock:
+            self._write()
 
     def add(self, outcome: Outcome) -> None:
         """Adds the outcome of one shard of one stage."""
@@ -46,9 +49,10 @@ class RunLog:
         self._append(json.dumps({"event": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}))
 
     def _append(self, line: str) -> None:
-        self._lines.append(without_credentials(line))
-        if time.monotonic() - self._written > self._pause_s:
-            self._write()
+        with self._lock:
+            self._lines.append(without_credentials(line))
+            if time.monotonic() - self._written > self._pause_s:
+                self._write()
 
     def _write(self) -> None:
         start = time.monotonic()

@@ -141,14 +141,20 @@ class Toys:
 
         `judged` by (step, source, shard): the rows of a table, kept where it says nothing.
         """
-        (planner,) = [each for each in self.planners if each.plan is plan]
-        for number, (step, _) in enumerate(plan.steps):
-            for place, one in enumerate(list(planner.update(number))):
-                if one.state != "done":
-                    rows = (judged or {}).get((step.name, one.node.source, int(one.task.shard)), KEPT)
-                    content = table_digest(toy_table(rows)) if one.task.content_named else ""
-                    self.write(planner.written(number, place, content), rows, one.task.fingerprint_parts)
+        planner = self.planner_of(plan)
+        for table in range(planner.dependencies.tables):
+            planner.update()
+            one = planner.table(table)
+            if one.state != "done":
+                step = plan.steps[planner.dependencies.place_in_step(table)[0]][0]
+                rows = (judged or {}).get((step.name, one.node.source, int(one.task.shard)), KEPT)
+                content = table_digest(toy_table(rows)) if one.task.content_named else ""
+                self.write(planner.written(table, content), rows, one.task.fingerprint_parts)
         return plan
+
+    def planner_of(self, plan: Plan) -> Planner:
+        (planner,) = [each for each in self.planners if each.plan is plan]
+        return planner
 
 
 def default_stages(threshold: float = 0.5) -> list[MapStage | ShuffleStage]:

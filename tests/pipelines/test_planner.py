@@ -109,11 +109,12 @@ def test_what_waits_for_several_shuffles_names_the_first_that_has_to_run(toys: T
 def test_a_step_that_did_not_finish_leaves_unknown_what_reads_its_tables(toys: Toys) -> None:
     toys.shards = {"a": 3}
     plan = toys.plan()
-    planner = toys.planners[-1]
+    planner = toys.planner_of(plan)
     (compare,) = [number for number, (step, _) in enumerate(plan.steps) if step.name == "compare"]
-    one = planner.update(compare)[1]
-    toys.write(planner.written(compare, 1, "0" * 16), KEPT, one.task.fingerprint_parts)
-    pairs = planner.update(compare + 1)
+    second = planner.dependencies.table_at(compare, 1)
+    toys.write(planner.written(second, "0" * 16), KEPT, planner.table(second).task.fingerprint_parts)
+    assert planner.update() == [planner.dependencies.table_at(compare + 1, 1)], "and that of no other shard"
+    pairs = plan.steps[compare + 1][1]
     assert [each.task.output != "" for each in pairs] == [False, True, False]
     assert [path for each in pairs for name, path in each.task.inputs if name == "compare"] == [
         "", plan.steps[compare][1][1].task.output, ""
@@ -199,8 +200,7 @@ def test_a_plan_of_what_is_done_lists_each_folder_once(toys: Toys, monkeypatch: 
     names = Store.names
     monkeypatch.setattr(Store, "names", lambda self, folder: (listed.append(folder), names(self, folder))[1])
     plan = toys.planned(steps, indexes, Selection())
-    for number in range(len(steps)):
-        toys.planners[-1].update(number)
+    assert toys.planner_of(plan).update() == []
     assert set("".join(states(plan).values())) == {"d"}
     assert sorted(listed) == sorted(f"tables/a/{step.name}" for step in steps)
 

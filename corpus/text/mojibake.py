@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import re
 
-from ftfy import fix_encoding
-from ftfy.badness import is_bad
-
 # Encodings of one byte a character in which UTF-8 is read by mistake: those whose letters lie alike; besides, Mac Roman
 # and code page 437.
 _LATIN_LIKE = ("latin-1", "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1257", "iso-8859-2")
@@ -35,9 +32,13 @@ _BEYOND_REPAIR = re.compile(
 
 def fix_mojibake(text: str) -> str:
     """Repairs UTF-8 that was read in another encoding; a text that looks right stays as it is."""
-    if text.isascii() or not is_bad(_RIGHT_CAPITAL.sub("A", text)):
+    if text.isascii():
         return text
-    return fix_encoding(text)
+    # Not at the top: importing ftfy takes as long as importing half of the pipeline does.
+    from ftfy import fix_encoding
+    from ftfy.badness import is_bad
+
+    return fix_encoding(text) if is_bad(_RIGHT_CAPITAL.sub("A", text)) else text
 
 
 def is_mojibake(text: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from corpus.image.pixel_budget import PixelBudget
 from corpus.settings import tuning
 from corpus.stage import Resources
@@ -17,12 +19,9 @@ class OpenAiSettings(EncoderSettings, EmbeddingsAccess):
 
     summary: ClassVar[str] = "servers with OpenAI's embeddings API: texts, and images where the server is vLLM's"
 
-    kind: Literal["openai"]
-    """One or several servers with OpenAI's embeddings API."""
-    pixels: PixelBudget = PixelBudget()
-    """The sizes at which images are sent."""
-    shards_in_flight: int = tuning(2, ge=1)
-    """Shards of one client at a time."""
+    kind: Literal["openai"] = Field(description="One or several servers with OpenAI's embeddings API.")
+    pixels: PixelBudget = Field(PixelBudget(), description="The sizes at which images are sent.")
+    shards_in_flight: int = tuning(2, ge=1, description="Shards of one client at a time.")
 
     def encoder(self) -> Encoder:
         sent = {"image_format": self.image_format, "jpeg_quality": self.jpeg_quality} if self._reads_images else {}

@@ -8,7 +8,7 @@ from typing import IO, Any, ClassVar
 
 import fsspec
 import pyarrow as pa
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from corpus.media import MAX_BYTES, MediaWriter
 from corpus.printable import printable
@@ -27,16 +27,16 @@ class VideoFetchSettings(FetchSettings):
     for two shards of `concurrency` videos.
     """
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    total_timeout_s: float = tuning(600.0, gt=0)
-    """The longest attempt, redirects included, from the first connection to the last byte."""
-    max_bytes: int = Field(2 * 2**30, ge=1, le=MAX_BYTES)
-    """The largest video; a tar takes just under 8 GiB."""
-    concurrency: int = tuning(16, ge=1)
-    """Downloads in flight at once in one shard; a worker has two shards in flight."""
-    concurrency_per_host: int = tuning(4, ge=1)
-    """Downloads in flight at once from one host in one shard."""
+    total_timeout_s: float = tuning(
+        600.0, gt=0, description="The longest attempt, redirects included, from the first connection to the last byte."
+    )
+    max_bytes: int = Field(
+        2 * 2**30, ge=1, le=MAX_BYTES, description="The largest video; a tar takes just under 8 GiB."
+    )
+    concurrency: int = tuning(
+        16, ge=1, description="Downloads in flight at once in one shard; a worker has two shards in flight."
+    )
+    concurrency_per_host: int = tuning(4, ge=1, description="Downloads in flight at once from one host in one shard.")
 
 
 class VideoDownloadSettings(Settings):

@@ -23,8 +23,6 @@ from recaption.screening.speech import (
     mentions_task,
 )
 
-_TALK = english_patterns("talk")
-_THOUGHT = english_patterns("thoughts")
 _PHRASES = Path(__file__).parent / "phrases" / "talk.yaml"
 _THOUGHTS = Path(__file__).parent / "phrases" / "thoughts.yaml"
 _FIRST_SENTENCES, _LAST_SENTENCES = 2, 3
@@ -48,7 +46,7 @@ def _thoughts_in_other_languages() -> re.Pattern[str]:
 def is_talk(sentence: str, language: str = "en") -> bool:
     """Returns whether a sentence addresses the user, or is about the text it belongs to. `language`: "" for any."""
     plain = without_quotations(sentence).replace("’", "'").strip()
-    if _TALK.search(plain) or _other_languages().search(plain):
+    if english_patterns("talk").search(plain) or _other_languages().search(plain):
         return True
     if is_question(plain) or is_courtesy(plain, language) or announces_caption(plain, language):
         return True
@@ -68,9 +66,9 @@ def cut_talk(text: str, language: str = "en") -> str:
 
 def thinks_aloud(text: str, language: str = "en") -> bool:
     """Returns whether a sentence of a text of one line is about what the writer is about to do, or about its task."""
-    others = _thoughts_in_other_languages()
+    english, others = english_patterns("thoughts"), _thoughts_in_other_languages()
     return any(
-        _THOUGHT.search(each) or others.search(each) or mentions_task(each, language) for each in _plain_sentences(text)
+        english.search(each) or others.search(each) or mentions_task(each, language) for each in _plain_sentences(text)
     )
 
 

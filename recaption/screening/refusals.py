@@ -24,8 +24,6 @@ from recaption.screening.speech import (
     reports_missing_image,
 )
 
-_ENGLISH = english_patterns("refusals")
-_ENGLISH_FIRST = english_patterns("refusals_in_first_sentence")
 _PHRASES = Path(__file__).parent / "phrases" / "refusals.yaml"
 _FIRST_SENTENCES = 3  # sentences at the beginning
 _BARE = str.maketrans(dict.fromkeys('.,;:!?()[]"“”„«»…', " "))
@@ -58,7 +56,8 @@ def is_refusal(text: str, language: str = "en") -> bool:
     if not beginning:
         return False
     tokens = frozenset(" ".join(beginning).lower().translate(_BARE).split())
-    if _ENGLISH_FIRST.search(beginning[0]) or any(map(_ENGLISH.search, beginning)):
+    in_first = english_patterns("refusals_in_first_sentence")
+    if in_first.search(beginning[0]) or any(map(english_patterns("refusals").search, beginning)):
         return True
     for sentence in beginning:
         if any(check(sentence, language) for check in (reports_missing_image, cites_rules, reports_failure)):

@@ -11,8 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Generic
 
-import aiohttp
-
 from serving.openai.chat import chat_route, yes_no_route
 from serving.openai.exchange import REFUSED, CallT, Route, post
 from serving.openai.pool import EndpointPool
@@ -96,6 +94,8 @@ class EndpointClient(Generic[CallT, PayloadT]):
     # What follows runs in the loop's thread.
 
     async def _open(self) -> None:
+        import aiohttp  # not at the top: see `serving.openai.exchange`
+
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"

@@ -30,17 +30,25 @@ class EmbeddingsAccess(EndpointAccess):
     reserved: ClassVar[frozenset[str]] = frozenset({"model", "input", "messages", "encoding_format", "dimensions"})
     set_elsewhere: ClassVar[str] = "`model`, `dimension`, `send_dimension`, `encoding_format`"
 
-    dimension: int = Field(ge=1)
-    """The numbers of a vector; another number in a response ends the run."""
-    send_dimension: bool = False
-    """Whether the server is told to shorten its vectors to `dimension`, of a model that was trained for it."""
-    max_tokens: int = Field(0, ge=0)
-    """A side of which the server counts so many tokens or more gets no vector: a server may cut it off there without a
-    word. 0: the server refuses what is too long."""
-    encoding_format: Literal["base64", "float"] = "base64"
-    """How vectors are sent: as bytes, or as numbers in JSON, which takes four times as long."""
-    images: Literal["none", "messages"] = "none"
-    """Whether sides with images are sent: in `messages`, as `vllm serve --runner pooling` takes them."""
+    dimension: int = Field(ge=1, description="The numbers of a vector; another number in a response ends the run.")
+    send_dimension: bool = Field(
+        False,
+        description="Whether the server is told to shorten its vectors to `dimension`, of a model that was trained "
+        "for it.",
+    )
+    max_tokens: int = Field(
+        0,
+        ge=0,
+        description="A side of which the server counts so many tokens or more gets no vector: a server may cut it "
+        "off there without a word. 0: the server refuses what is too long.",
+    )
+    encoding_format: Literal["base64", "float"] = Field(
+        "base64", description="How vectors are sent: as bytes, or as numbers in JSON, which takes four times as long."
+    )
+    images: Literal["none", "messages"] = Field(
+        "none",
+        description="Whether sides with images are sent: in `messages`, as `vllm serve --runner pooling` takes them.",
+    )
 
 
 class EmbeddingsClient(EndpointClient[EmbedRequest, Vector]):

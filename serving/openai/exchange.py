@@ -7,14 +7,15 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeVar
-
-import aiohttp
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from corpus.printable import printable
 from corpus.retry_after import retry_after_s
 from serving.openai.settings import EndpointAccess
 from serving.request import BackendError, ModelResponse, PayloadT
+
+if TYPE_CHECKING:
+    import aiohttp
 
 CallT = TypeVar("CallT")
 
@@ -65,6 +66,8 @@ async def post(
     Raises BackendError for a status that any other request would get as well. The session sends the key; `key` is
     masked in messages.
     """
+    import aiohttp  # not at the top: every run reads settings of encoders, which most have none of
+
     try:
         async with (
             asyncio.timeout(settings.timeout_s),

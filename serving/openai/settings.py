@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from yarl import URL
 
 from corpus.settings import Settings, tuning
@@ -23,46 +23,55 @@ class EndpointAccess(Settings):
     to other machines makes no result stale. What runs there is named by `model` and `revision`, and not checked.
     """
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
     reserved: ClassVar[frozenset[str]] = frozenset()  # keys of a request's body that other settings set
     set_elsewhere: ClassVar[str] = "`model`"  # these settings
 
-    model: str = Field(min_length=1)
-    """The model's name as the servers know it."""
-    revision: str = ""
-    """The revision of the model that the servers run, as results record it; it is to change with the model."""
+    model: str = Field(min_length=1, description="The model's name as the servers know it.")
+    revision: str = Field(
+        "",
+        description="The revision of the model that the servers run, as results record it; it is to change with the "
+        "model.",
+    )
 
-    endpoints: tuple[str, ...] = tuning(..., min_length=1)
-    """Base URLs, such as http://host:8000/v1, which all serve the same model."""
-    api_key_env: str = tuning("")
-    """The environment variable that holds the key, which is stored nowhere; "" sends none."""
+    endpoints: tuple[str, ...] = tuning(
+        ..., min_length=1, description="Base URLs, such as http://host:8000/v1, which all serve the same model."
+    )
+    api_key_env: str = tuning(
+        "", description='The environment variable that holds the key, which is stored nowhere; "" sends none.'
+    )
 
-    concurrency_per_endpoint: int = tuning(32, ge=1)
-    """Requests in flight at once at each endpoint."""
-    encode_threads: int = tuning(2, ge=1)
-    """Threads that encode images, for all endpoints together."""
-    timeout_s: float = tuning(120.0, gt=0)
-    """The longest attempt, from the connection to the last byte of the response."""
-    connect_timeout_s: float = tuning(5.0, gt=0)
-    """The longest wait for a connection."""
-    max_attempts: int = tuning(4, ge=1)
-    """How often a request is tried that fails by a timeout, a server's error or a lost connection."""
-    backoff_s: float = tuning(1.0, gt=0)
-    """A request waits from 0 to `backoff_s` × 2^(n-1) after its failure n, an endpoint just as long after its n-th
-    spell of failures; either at most `max_backoff_s`."""
-    max_backoff_s: float = tuning(30.0, gt=0)
-    """The longest wait after a failure."""
-    max_outage_s: float = tuning(300.0, gt=0)
-    """The client gives up when no endpoint has responded for so long."""
-    max_response_bytes: int = tuning(2**20, ge=1)
-    """The largest body of a response."""
+    concurrency_per_endpoint: int = tuning(32, ge=1, description="Requests in flight at once at each endpoint.")
+    encode_threads: int = tuning(2, ge=1, description="Threads that encode images, for all endpoints together.")
+    timeout_s: float = tuning(
+        120.0, gt=0, description="The longest attempt, from the connection to the last byte of the response."
+    )
+    connect_timeout_s: float = tuning(5.0, gt=0, description="The longest wait for a connection.")
+    max_attempts: int = tuning(
+        4,
+        ge=1,
+        description="How often a request is tried that fails by a timeout, a server's error or a lost connection.",
+    )
+    backoff_s: float = tuning(
+        1.0,
+        gt=0,
+        description="A request waits from 0 to `backoff_s` × 2^(n-1) after its failure n, an endpoint just as long "
+        "after its n-th spell of failures; either at most `max_backoff_s`.",
+    )
+    max_backoff_s: float = tuning(30.0, gt=0, description="The longest wait after a failure.")
+    max_outage_s: float = tuning(
+        300.0, gt=0, description="The client gives up when no endpoint has responded for so long."
+    )
+    max_response_bytes: int = tuning(2**20, ge=1, description="The largest body of a response.")
 
-    image_format: Literal["jpeg", "png"] = "jpeg"
-    """How images are sent; PNG loses nothing and is several times as large."""
-    jpeg_quality: int = Field(95, ge=1, le=100)
-    """The quality of JPEGs that are sent."""
-    extra_body: dict[str, Any] = {}
-    """More keys of every request's body, such as {top_k: 1} or {chat_template_kwargs: {enable_thinking: false}}."""
+    image_format: Literal["jpeg", "png"] = Field(
+        "jpeg", description="How images are sent; PNG loses nothing and is several times as large."
+    )
+    jpeg_quality: int = Field(95, ge=1, le=100, description="The quality of JPEGs that are sent.")
+    extra_body: dict[str, Any] = Field(
+        {},
+        description="More keys of every request's body, such as {top_k: 1} or {chat_template_kwargs: "
+        "{enable_thinking: false}}.",
+    )
 
     @property
     def capacity(self) -> int:
@@ -107,12 +116,14 @@ class EndpointSettings(EndpointAccess):
     reserved: ClassVar[frozenset[str]] = _RESERVED
     set_elsewhere: ClassVar[str] = "`model`, `sampling`, `structured_output`"
 
-    kind: Literal["openai"]
-    """One or several servers that speak OpenAI's chat protocol."""
-    family: str = ""
-    """The family, whose pixel budget is used, of a model that `serving.models` does not know by name."""
-    structured_output: Literal["json_schema", "guided_json"] = "json_schema"
-    """How a response in JSON is requested: as OpenAI does it, or as vLLM before 0.12 did."""
+    kind: Literal["openai"] = Field(description="One or several servers that speak OpenAI's chat protocol.")
+    family: str = Field(
+        "",
+        description="The family, whose pixel budget is used, of a model that `serving.models` does not know by name.",
+    )
+    structured_output: Literal["json_schema", "guided_json"] = Field(
+        "json_schema", description="How a response in JSON is requested: as OpenAI does it, or as vLLM before 0.12 did."
+    )
 
 
 def _fault(endpoint: str) -> str:

@@ -108,6 +108,11 @@ class Planner:
             self._resolve(number)
         return path
 
+    def release(self, number: int) -> None:
+        """Forgets what a table that exists depends on: it is in its file."""
+        planned = self.table(number)
+        self._put(number, replace(planned, task=replace(planned.task, fingerprint_parts={})))
+
     def update(self, limit: int | None = None) -> list[int]:
         """Plans tables again of which all that they read is known since; at most `limit`. Returns their numbers."""
         found: list[int] = []

@@ -16,6 +16,8 @@ from corpus.stage import fingerprint, fingerprint_parts, split_generation
 from corpus.workspace import Workspace, split_content
 from pipelines.plan import Node, PlannedTable, Selection, TableState, differences
 
+_NO_PARTS: Mapping[str, Any] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class TableInputs:
@@ -92,7 +94,8 @@ class _Table:
         """Returns it as the table that exists by this name."""
         table = self.at(split_generation(name)[1], "done")
         path = self.node.table_key.path(self.shard, name)
-        return replace(table, task=replace(table.task, output=path))
+        # What it depends on is in its file: most of the memory that a plan of what is done would take.
+        return replace(table, task=replace(table.task, output=path, fingerprint_parts=_NO_PARTS))
 
     def unknown(self, is_present: bool) -> PlannedTable:
         """Returns it as one of which not all inputs are known."""

@@ -59,11 +59,16 @@ class StepReport:
         for key, n in outcome.counts.items():
             self._counts[key.partition("/")[0]] += n
 
-    def show(self, total: int, waiting: int, ready: int, running: int) -> None:
-        """Updates its bar: numbers of tables; those that are not in any of these have ended."""
+    def show(self, total: int, waiting: int, ready: int, running: int, is_starving: bool = False) -> None:
+        """Updates its bar: numbers of tables; those that are not in any of these have ended.
+
+        `is_starving`: its workers wait for the stages before it.
+        """
         if self._bar is None:
             return
         parts = [f"{running} running, {ready} ready, {waiting} waiting"]
+        if is_starving:
+            parts.append("starving")
         if self.rows:
             parts.append(f"{self.rows / max(self.seconds, 1e-3):,.0f} rows/s")
         if self._captions:

@@ -17,7 +17,7 @@ from corpus.storage import StorageError
 from corpus.workspace import Workspace, owner_name
 from pipelines.engines import Engine
 from pipelines.planner import Planner
-from pipelines.report.progress import ProgressBars
+from pipelines.report.progress import ProgressBar, ProgressBars
 from pipelines.report.run_log import RunLog
 from pipelines.report.step_report import StepReport
 from pipelines.report.table_counts import TableCounts
@@ -57,6 +57,7 @@ class Executor(ABC):
         publisher = self.publisher
         self._awaited = {name: set(publisher.nodes(name, nodes)) for name in self.mixtures} if publisher else {}
         self._displayed = self._logged = time.monotonic()
+        self._total: ProgressBar | None = None
 
     def execute(self) -> None:
         """Runs all tasks that can be run, then says what could not. Stops the engine where it is interrupted."""
@@ -67,6 +68,8 @@ class Executor(ABC):
             self.engine.close()
             self._join()
             raise
+        if self._total is not None:
+            self._total.close()
         self.states.block_rest()
         self.failed += self._blocked_lines()
         self._complete_steps()
@@ -96,6 +99,10 @@ class Executor(ABC):
     def _active(self, step: int) -> tuple[int, int]:
         """Returns how many tasks of a step are ready, and how many run."""
 
+    def _starving(self) -> Sequence[int]:
+        """Returns the steps whose workers have nothing to do."""
+        return ()
+
     def _advance(self, limit: int | None = None) -> None:
         """Plans tables of which all that they read is known, and reports what is complete."""
         for table in self.planner.update(limit):
@@ -123,6 +130,7 @@ class Executor(ABC):
             self.states.fail(table)
             return
         path = self.planner.written(table, outcome.content)
+        self.planner.release(table)
         if graph.nodes[node].filters_rows:
             self.counts.add(path, outcome.counts)
         self.states.settle(table)
@@ -192,22 +200,33 @@ class Executor(ABC):
             return
         self._displayed = now
         steps = {}
+        starving = self._starving()
+        self._show_total()
         for step, report in enumerate(self.reports):
             waiting = self.states.open_in_step[step]
             if waiting and report.is_started:
                 total = len(self.planner.plan.steps[step][1])
                 ready, running = self._active(step)
-                report.show(total, waiting - ready - running, ready, running)
+                report.show(total, waiting - ready - running, ready, running, step in starving)
                 steps[report.name] = {
                     "total": total,
                     "waiting": waiting - ready - running,
                     "ready": ready,
                     "running": running,
                     "failed": report.failed,
+                    "starving": step in starving,
                 }
         if now - self._logged >= _LOG_EVERY_S:
             self._logged = now
             self.log.event("progress", steps=steps)
+
+    def _show_total(self) -> None:
+        """Updates the bar over all stages, by which the end of the run is estimated."""
+        steps = range(self.states.last_step + 1)
+        total = sum(len(self.planner.plan.steps[step][1]) for step in steps)
+        if self._total is None:
+            self._total = self.progress.open_bar("all stages", total)
+        self._total.set_progress(total - sum(self.states.open_in_step[step] for step in steps), total)
 
     def _blocked_lines(self) -> list[str]:
         """Returns a line for each shuffle and each node with a pool that waits for what was not finished."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -69,6 +69,9 @@ class StreamingExecutor(Executor):
     def _join(self) -> None:
         for thread in self._threads:
             thread.join(_JOIN_S)
+
+    def _starving(self) -> Sequence[int]:
+        return self._order.starving
 
     def _active(self, step: int) -> tuple[int, int]:
         counts: Counter[str] = Counter()

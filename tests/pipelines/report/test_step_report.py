@@ -36,7 +36,7 @@ def test_its_bar_tells_how_many_run_and_wait(tmp_path: Path) -> None:
         report.show(9, 9, 0, 0)
         assert not report.is_started
         report.start()
-        report.show(total=9, waiting=3, ready=2, running=1)
+        report.show(total=9, waiting=3, ready=2, running=1, is_starving=True)
         bars.print_line("the bar is drawn again below")
-    assert "1 running, 2 ready, 3 waiting" in output(console)
+    assert "1 running, 2 ready, 3 waiting; starving" in output(console)
     assert "3/9" in output(console)

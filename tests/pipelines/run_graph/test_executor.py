@@ -29,7 +29,7 @@ def test_the_log_has_every_outcome_and_how_far_the_stages_are(toys: Toys, monkey
     assert len(outcomes) == 6 and ("measure", "b", "000000", "planted") in outcomes
     progress = [line["steps"] for line in lines if line.get("event") == "progress"]
     measured = [steps["measure"] for steps in progress if "measure" in steps]
-    assert {"total": 3, "waiting": 1, "ready": 0, "running": 0, "failed": 0} in measured
+    assert {"total": 3, "waiting": 1, "ready": 0, "running": 0, "failed": 0, "starving": False} in measured
     assert all(0 <= each["waiting"] + each["ready"] + each["running"] <= each["total"] for each in measured)
     assert last_failures(toys.workspace.store) == {("measure", "b", "000000"): "planted"}
 

@@ -28,12 +28,14 @@ def versus(
     peer_name: str,
     same: Callable[[R, R], None],
     rounds: int = 5,
+    seconds: Callable[[R], float] | None = None,
 ) -> dict[str, object]:
     """Runs both `rounds` times in turn, the first of a round alternating, and reports amount/second for each.
 
     `amount` is the number of units of one call; `same(ours, peer)` raises AssertionError if the two did not do the same
-    work. Returns, and prints as the last line: name, unit, ours, peer, peer_name, ratio and rounds. The figures are
-    medians; `ratio` is the median over the rounds of peer seconds / our seconds, above 1 where ours is faster.
+    work. `seconds` reads from a result how long its call took, where not all of it counts. Returns, and prints as the
+    last line: name, unit, ours, peer, peer_name, ratio and rounds. The figures are medians; `ratio` is the median over
+    the rounds of peer seconds / our seconds, above 1 where ours is faster.
     """
     our_seconds: list[float] = []
     peer_seconds: list[float] = []
@@ -45,6 +47,8 @@ def versus(
             peer_time, peer_result = timed(peer)
             our_time, our_result = timed(ours)
         same(our_result, peer_result)
+        if seconds:
+            our_time, peer_time = seconds(our_result), seconds(peer_result)
         our_seconds.append(our_time)
         peer_seconds.append(peer_time)
         print(

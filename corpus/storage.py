@@ -95,6 +95,14 @@ class Store:
             local = self._local(path)
             return local.read_bytes() if local else self._fs_for(path).cat_file(self.full(path))
 
+    def read_bounded(self, path: str, max_bytes: int) -> bytes:
+        """Reads all bytes of a file that others wrote. Raises ValueError for more than `max_bytes`, unread."""
+        with self.open(path) as file:
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise ValueError(f"{self.full(path)}: more than {max_bytes:,} bytes")
+        return data
+
     @_waits
     def read_end(self, path: str, size: int) -> bytes:
         """Reads the last `size` bytes of a file in an object store, or all of a smaller one: one request."""
@@ -134,13 +142,17 @@ class Store:
         return [bytes(content) for content in found]
 
     @_waits
-    def open(self, path: str) -> IO[bytes]:
-        """Opens a file as a seekable binary file for reading; closing it is the caller's."""
+    def open(self, path: str, read_ahead: bool = True) -> IO[bytes]:
+        """Opens a file as a seekable binary file for reading; closing it is the caller's.
+
+        Without `read_ahead` what is read of a remote one is requested, and no more: for who knows what comes next.
+        """
         with storage_errors(self.full(path)):
             local = self._local(path)
             if local:
                 return local.open("rb")
-            remote = self._fs_for(path).open(self.full(path), "rb")
+            options = {} if read_ahead else {"cache_type": "none"}
+            remote = self._fs_for(path).open(self.full(path), "rb", **options)
         return io.BufferedReader(RemoteFile(remote, lambda read: _attempt(read, self.full(path), self.root_of(path))))
 
     def open_native(self, path: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from corpus.printable import LONE_SURROGATE
-from corpus.storage import Store, storage_errors
+from corpus.storage import Store
 
 _MAX_DEPTH = 64  # of lists and mappings in each other; settings take some ten
 _MAX_VALUES = 1_000_000  # with everything that an alias stands for counted each time
@@ -145,11 +145,7 @@ def parse_json(data: bytes | str) -> Any:
 
 def read_json(store: Store, path: str, max_bytes: int) -> Any:
     """Reads the JSON of a file of at most `most_bytes`. Raises ValueError for a larger one, and as `parse_json`."""
-    with storage_errors(store.full(path)), store.open(path) as file:
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise ValueError(f"more than {max_bytes:,} bytes")
-    return parse_json(data)
+    return parse_json(store.read_bounded(path, max_bytes))
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 from urllib.request import urlopen
 
+_TIMEOUT_S = 30.0
 MAX_REQUEST_BYTES = 64 * 1024
 # What ends a conversation. The cancellation when the server stops is one: Python 3.11 would print it as an error.
 DISCONNECTS = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError)
@@ -56,12 +57,12 @@ class RunningServer:
 
     def requests(self) -> dict[str, int]:
         """Returns the number of requests for each path (percent-decoded) since the start or the last reset."""
-        with urlopen(f"{self.base_url}/-/requests") as response:
+        with urlopen(f"{self.base_url}/-/requests", timeout=_TIMEOUT_S) as response:
             return json.load(response)
 
     def reset(self) -> None:
         """Resets all counts: paths that recovered fail again."""
-        with urlopen(f"{self.base_url}/-/reset") as response:
+        with urlopen(f"{self.base_url}/-/reset", timeout=_TIMEOUT_S) as response:
             response.read()
 
 

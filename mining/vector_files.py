@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 import numpy as np
@@ -23,11 +23,13 @@ import pyarrow.parquet as pq
 from corpus.arrays import one_array
 from corpus.hashing import hash_strings
 from corpus.settings import SettingsError
-from corpus.storage import storage_errors
+from corpus.storage import Store, storage_errors
+from corpus.store_listing import expand_glob, has_file
 
 _BLOCK_ROWS = 4096  # of a .npy file
 _HEAD_BYTES = 1 << 16  # of a .npy file, in which its header lies
 _KEPT_BYTES = 256 << 20  # of blocks
+_MAX_ID_BYTES = 1024
 _VERSIONS = ("ETag", "etag", "blob_id", "md5Hash", "mtime", "LastModified", "last_modified")  # of a file, in stores
 
 
@@ -41,6 +43,11 @@ class StoredFile:
     version: str = ""
 
     @property
+    def url(self) -> str:
+        """The path with its scheme."""
+        return str(self.fs.unstrip_protocol(self.path))
+
+    @property
     def identity(self) -> list[Any]:
         """Name, size and version, as JSON-compatible data."""
         return [self.path.rsplit("/", 1)[-1], self.size, self.version]
@@ -52,16 +59,23 @@ def find_vector_files(patterns: Sequence[str]) -> list[StoredFile]:
     for pattern in patterns:
         with storage_errors(pattern):
             fs, path = fsspec.url_to_fs(pattern)
-            names = [path] if fs.isfile(path) else sorted(fs.glob(path))
-            named = [(name, fs.info(name)) for name in names if fs.isfile(name)]
+            named = {path: fs.info(path)} if has_file(fs, path) else _globbed(fs, path)
         if not named:
             raise SettingsError(f"files: {pattern}: no file there")
-        for name, info in named:
+        for name, info in sorted(named.items()):
             if not name.endswith((".npy", ".parquet")):
                 raise SettingsError(f"files: {name}: neither .npy nor .parquet")
             version = next((str(info[key]) for key in _VERSIONS if info.get(key)), "")
             found[name] = StoredFile(fs, name, int(info.get("size") or 0), version)
     return [found[name] for name in sorted(found)]
+
+
+def _globbed(fs: Any, path: str) -> dict[str, Any]:
+    """Finds the files that a glob means, by name."""
+    parts = path.split("/")
+    fixed = next((at for at, part in enumerate(parts) if any(each in part for each in "*?[")), len(parts))
+    found = expand_glob(fs, "/".join(parts[:fixed]), "/".join(parts[fixed:])) if fixed < len(parts) else {}
+    return {name: info for name, info in found.items() if info["type"] != "directory"}
 
 
 class VectorFile:
@@ -88,8 +102,8 @@ class VectorFile:
         """Returns an error that names the file."""
         return SettingsError(f"{self.file.path}: {message}")
 
-    def _open(self) -> Any:
-        return self.file.fs.open(self.file.path, "rb")
+    def _open(self) -> IO[bytes]:
+        return Store(".").open(self.file.url)
 
 
 class NumpyFile(VectorFile):
@@ -111,13 +125,14 @@ class NumpyFile(VectorFile):
         self._rows, self.dimension = shape
 
     def ids(self) -> pa.Array:
-        path = f"{self.file.path.removesuffix('.npy')}.ids.txt"
-        with storage_errors(path), self.file.fs.open(path, "rb") as opened:
-            data = opened.read()
+        path = f"{self.file.url.removesuffix('.npy')}.ids.txt"
         try:
+            data = Store(".").read_bounded(path, _MAX_ID_BYTES * (self._rows + 1))
             ids = pa.array(data.decode("utf-8").splitlines(), pa.string())
         except UnicodeDecodeError as error:
             raise self.fault(f"the ids in {path} are not UTF-8: {error}") from error
+        except ValueError as error:
+            raise self.fault(f"ids of up to {_MAX_ID_BYTES} bytes, one a line, are expected in {error}") from error
         if len(ids) != self._rows:
             raise self.fault(f"{self._rows:,} vectors, but {len(ids):,} ids in {path}")
         return ids

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from corpus.arrays import Ints
 from corpus.hashing import mix64
+from corpus.outages import patient_storage, storage_retry_s
 from corpus.stage import Resources
 from corpus.star_contraction import Edges, contract_edges, large_star, small_star
 from corpus.storage import Store
@@ -38,6 +39,7 @@ class ScratchFiles:
     """Arrow files in a folder that every worker reaches. A file is whole or absent, and has a name of its own."""
 
     folder: str
+    storage_retry_s: float = field(default_factory=storage_retry_s)
 
     def write(self, table: pa.Table) -> str:
         """Writes a table; returns its path."""
@@ -45,12 +47,14 @@ class ScratchFiles:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
             writer.write_table(table)
-        Store(self.folder).publish(path, sink.getvalue().to_pybytes())
+        with patient_storage(self.storage_retry_s):
+            Store(self.folder).publish(path, sink.getvalue().to_pybytes())
         return path
 
     def read(self, path: str) -> pa.Table:
         """Reads a table."""
-        return pa.ipc.open_stream(Store(self.folder).read(path)).read_all()
+        with patient_storage(self.storage_retry_s):
+            return pa.ipc.open_stream(Store(self.folder).read(path)).read_all()
 
     def clear(self) -> None:
         """Removes all files."""

@@ -20,7 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from corpus.outages import wait_out
 from corpus.storage import Store, storage_errors
+from corpus.store_listing import files_below
 from corpus.strict_parse import read_json
 from corpus.workspace import NAME
 from pipelines.publish.mixture import PublishError
@@ -81,17 +83,22 @@ class Tar:
 
 def file_sizes(store: Store) -> dict[str, int]:
     """Returns the bytes of each file of a corpus, by path. Lists the folder once."""
-    with storage_errors(store.url):
-        root = store.fs._strip_protocol(store.url).rstrip("/")
-        found = store.fs.find(root, detail=True)
-        return {path.removeprefix(root).lstrip("/"): int(info["size"] or 0) for path, info in found.items()}
+    return {path: int(info["size"] or 0) for path, info in _listed(store, "").items()}
 
 
 def list_files(store: Store, folder: str = "") -> set[str]:
     """Returns the paths of all files of a corpus (or a folder in it), temporary ones too. Lists the folder once."""
-    with storage_errors(store.full(folder)):
-        root = store.fs._strip_protocol(store.url).rstrip("/")
-        return {path.removeprefix(root).lstrip("/") for path in store.fs.find(f"{root}/{folder}".rstrip("/"))}
+    return set(_listed(store, folder))
+
+
+def _listed(store: Store, folder: str) -> dict[str, Any]:
+    def listed() -> dict[str, Any]:
+        with storage_errors(store.full(folder)):
+            root = store.fs._strip_protocol(store.url).rstrip("/")
+            found = files_below(store.fs, f"{root}/{folder}".rstrip("/"))
+            return {path.removeprefix(root).lstrip("/"): info for path, info in found.items()}
+
+    return wait_out(listed, store.root_of(folder))
 
 
 def is_tar_of(dataset: str, path: str) -> bool:

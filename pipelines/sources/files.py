@@ -7,19 +7,23 @@ column its value (`lang=en/part-0.parquet`).
 
 from __future__ import annotations
 
+import copy
 import glob
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
 import fsspec
 
+from corpus.outages import wait_out
 from corpus.printable import printable
 from corpus.settings import SettingsError
 from corpus.storage import storage_errors
+from corpus.store_listing import expand_glob, files_below, has_file, has_folder
 from pipelines.sources.not_read import NotRead
 
 HIDDEN = (".",)  # names that begin so are left out of folders
@@ -112,8 +116,14 @@ class _Search:
     def find(self, pattern: str, what: str) -> list[FileInfo]:
         """Finds the files of a pattern, by name."""
         fs, path = _file_system(pattern, what)
-        with storage_errors(pattern):
-            root, stats = self._find_local(path) if fs is None else self._find_stored(fs, path)
+        before = copy.deepcopy(self._others)
+
+        def found() -> tuple[str, dict[str, _Stat]]:
+            self._others = copy.deepcopy(before)
+            with storage_errors(pattern):
+                return self._find_local(path) if fs is None else self._find_stored(fs, path)
+
+        root, stats = wait_out(found, pattern if fs is not None else "")
         return [
             FileInfo(name if fs is None else str(fs.unstrip_protocol(name)), name.removeprefix(root).lstrip("/"), *stat)
             for name, stat in sorted(stats.items())
@@ -146,13 +156,13 @@ class _Search:
 
     def _find_stored(self, fs: Any, path: str) -> tuple[str, dict[str, _Stat]]:
         """Finds the files of a path in a store, as `_find_local`."""
-        if fs.isfile(path):
+        if has_file(fs, path):
             return str(PurePosixPath(path).parent), {path: _stored_stat(fs.info(path))}
-        if fs.isdir(path):
+        if has_folder(fs, path):
             return path.rstrip("/"), self._select(path.rstrip("/"), _listed(fs, path))
-        root, rest = _existing_root(path, fs.isdir)
+        root, rest = _existing_root(path, partial(has_folder, fs))
         found: dict[str, _Stat] = {}
-        globbed = fs.glob(f"{_escaped(root)}/{rest}", detail=True) if _is_glob(rest) else {}
+        globbed = expand_glob(fs, root, rest) if _is_glob(rest) else {}
         for name, info in sorted(globbed.items()):
             below = name.removeprefix(root)
             if info["type"] == "directory":
@@ -223,7 +233,7 @@ def _stat(status: os.stat_result) -> _Stat:
 
 def _listed(fs: Any, folder: str) -> Iterator[tuple[str, _Stat]]:
     """Lists the files below a folder of a store."""
-    for name, info in fs.find(folder, detail=True).items():
+    for name, info in files_below(fs, folder).items():
         if not name.endswith("/") and name != folder.rstrip("/"):  # else the marker of a folder
             yield name, _stored_stat(info)
 
@@ -262,7 +272,3 @@ def _existing_root(path: str, is_folder: Callable[[str], bool]) -> tuple[str, st
 
 def _is_glob(path: str) -> bool:
     return any(character in path for character in _GLOB_CHARACTERS)
-
-
-def _escaped(path: str) -> str:
-    return "".join(f"[{character}]" if character in _GLOB_CHARACTERS else character for character in path)

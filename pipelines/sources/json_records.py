@@ -11,12 +11,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from corpus.storage import Store
+from pipelines.sources.not_read import UnreadableFileError
 
 _LINES = (".jsonl", ".ndjson")
 MAX_LISTED = 1000  # bad records that are kept word for word; the others are counted
+_MAX_LINE_BYTES = 64 * 2**20
+_MAX_JSON_BYTES = 2 * 2**30  # of a JSON file that is read completely, unpacked
 _MAX_DETAIL_CHARACTERS = 200
 _CLOCK = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,2}):)?([0-9]{1,9}(?:[.,][0-9]*)?)")  # 00:01:02.500, 1:02, 12.5
 
@@ -25,7 +28,8 @@ _CLOCK = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,2}):)?([0-9]{1,9}(?:[.,][0-9
 class BadRecord:
     """A record that was left out. `line` is where it begins, counted from 1.
 
-    Reasons: not_json, not_an_object, unknown_key, unsupported_time, no_video, no_text, bad_text, bad_time, bad_turns.
+    Reasons: not_json, line_too_long, not_an_object, unknown_key, unsupported_time, no_video, no_text, bad_text,
+    bad_time, bad_turns.
     """
 
     file: str
@@ -68,20 +72,41 @@ class BadRecordError(ValueError):
 def records(file: str, bad_records: list[BadRecord]) -> Iterator[tuple[int, Any]]:
     """Reads (line, value) of each record: those of an array, of lines, or the file's one object. Adds to `bad_records`.
 
-    Raises StorageError for a file that cannot be read.
+    Raises StorageError for a file that cannot be read, UnreadableFileError for one that is too large.
     """
-    store = Store(".")
-    if not file.lower().endswith(_LINES):
-        yield from scan(store.read(file).decode("utf-8", "surrogateescape"), file, bad_records)
-        return
-    with store.open(file) as opened:
-        for number, data in enumerate(opened, 1):
-            text = data.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
-            try:
-                if text:
-                    yield number, json.loads(text)
-            except (ValueError, RecursionError) as error:
-                bad_records.append(BadRecord(file, number, "not_json", str(error)))
+    with Store(".").open(file) as opened:
+        if file.lower().endswith(_LINES):
+            yield from parse_lines(opened, file, bad_records)
+        else:
+            yield from scan(read_all(opened, file).decode("utf-8", "surrogateescape"), file, bad_records)
+
+
+def read_all(stream: IO[bytes], url: str) -> bytes:
+    """Reads all bytes of a stream, which may be packed a thousand times smaller. Raises SettingsError for too many."""
+    data = stream.read(_MAX_JSON_BYTES + 1)
+    if len(data) > _MAX_JSON_BYTES:
+        raise UnreadableFileError(url, f"a JSON file of over {_MAX_JSON_BYTES:,} bytes, unpacked: make it JSON lines")
+    return data
+
+
+def parse_lines(stream: IO[bytes], url: str, bad_records: list[BadRecord]) -> Iterator[tuple[int, Any]]:
+    """Parses (line, value) of each line of a stream. Adds to `bad_records`, too long lines among them."""
+    number = 0
+    while data := stream.readline(_MAX_LINE_BYTES):
+        number += 1
+        if len(data) == _MAX_LINE_BYTES and not data.endswith(b"\n"):
+            bad_records.append(BadRecord(url, number, "line_too_long", f"more than {_MAX_LINE_BYTES} bytes"))
+            while data and not data.endswith(b"\n"):
+                data = stream.readline(_MAX_LINE_BYTES)
+            continue
+        text = data.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
+        try:
+            if text:
+                yield number, json.loads(text)
+        except json.JSONDecodeError as error:
+            bad_records.append(BadRecord(url, number, "not_json", f"{error.msg}: column {error.colno}"))
+        except (ValueError, RecursionError) as error:
+            bad_records.append(BadRecord(url, number, "not_json", str(error)))
 
 
 def scan(text: str, file: str, bad_records: list[BadRecord]) -> Iterator[tuple[int, Any]]:

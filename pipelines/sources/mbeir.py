@@ -152,7 +152,10 @@ def read_prompts(path: str) -> dict[Key, tuple[str, ...]]:
     Its columns are query_modality, cand_modality, dataset_name, dataset_id and after these the instructions. Raises
     SettingsError for a file of another form, StorageError for one that cannot be read.
     """
-    text = Store(".").read(path).decode("utf-8-sig", "replace")
+    try:
+        text = Store(".").read_bounded(path, _MAX_PROMPTS_BYTES).decode("utf-8-sig", "replace")
+    except ValueError as error:
+        raise SettingsError(f"instructions_file: {error}") from error
     rows = list(csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
     if not rows or [name.strip() for name in rows[0][:4]] != _HEAD:
         raise SettingsError(f"instructions_file: {path}: expected a table that begins with {', '.join(_HEAD)}")
@@ -167,6 +170,7 @@ def read_prompts(path: str) -> dict[Key, tuple[str, ...]]:
     return instructions
 
 
+_MAX_PROMPTS_BYTES = 16 << 20  # M-BEIR's own table has 20 kB
 _HEAD = ["query_modality", "cand_modality", "dataset_name", "dataset_id"]
 
 

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -74,12 +73,7 @@ class _FaultTrackingFile:
     def __init__(self, url: str) -> None:
         self._url = url
         self.fault: StorageError | None = None
-        if "://" in url:
-            with storage_errors(url):
-                fs, path = fsspec.url_to_fs(url)
-                self._file = fs.open(path, "rb", cache_type="none")
-        else:
-            self._file = Store(".").open(url)
+        self._file = Store(".").open(url, read_ahead=False)  # Arrow says what it will read
 
     def read(self, size: int = -1) -> bytes:
         return self._track(self._file.read, size)

@@ -9,23 +9,20 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
-import json
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from corpus.storage import StorageError, Store
 from pipelines.sources.column_mapping import paths_of_records
 from pipelines.sources.files import FileInfo
-from pipelines.sources.json_records import BadRecord, BadRecords, scan
+from pipelines.sources.json_records import BadRecord, BadRecords, parse_lines, read_all, scan
 from pipelines.sources.not_read import UnreadableFileError
 from pipelines.sources.parquet_records import Row, parquet_paths, parquet_rows
 
 ROW_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
-_MAX_LINE_BYTES = 64 * 2**20
-_MAX_JSON_BYTES = 2 * 2**30  # of a JSON file that is read completely, unpacked
 _SCHEMA_RECORDS = 100  # of a JSON file, which tell which fields there are
 _OTHER_KINDS = {  # by how a file begins: what would else be a heap of malformed lines
     b"\x28\xb5\x2f\xfd": "compressed with Zstandard",
@@ -89,42 +86,15 @@ def _json_values(url: str, bad_records: list[BadRecord]) -> Iterator[tuple[int, 
                 )
             is_array = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")  # a .json.gz may as well be of lines
             if url.lower().endswith(".json") or (url.lower().endswith(".json.gz") and is_array):
-                yield from scan(_read_all(stream, url).decode("utf-8", "surrogateescape"), url, bad_records)
+                yield from scan(read_all(stream, url).decode("utf-8", "surrogateescape"), url, bad_records)
             else:
-                yield from _parsed_lines(stream, url, bad_records)
+                yield from parse_lines(stream, url, bad_records)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UnreadableFileError(url, f"not a whole gzip file: {error}") from error
     except StorageError:
         raise
     except OSError as error:
         raise StorageError(f"{url}: {error}") from error
-
-
-def _read_all(stream: IO[bytes], url: str) -> bytes:
-    """Reads all bytes of a stream, which may be packed a thousand times smaller. Raises SettingsError for too many."""
-    data = stream.read(_MAX_JSON_BYTES + 1)
-    if len(data) > _MAX_JSON_BYTES:
-        raise UnreadableFileError(url, f"a JSON file of over {_MAX_JSON_BYTES:,} bytes, unpacked: make it JSON lines")
-    return data
-
-
-def _parsed_lines(stream: IO[bytes], url: str, bad_records: list[BadRecord]) -> Iterator[tuple[int, Any]]:
-    number = 0
-    while data := stream.readline(_MAX_LINE_BYTES):
-        number += 1
-        if len(data) == _MAX_LINE_BYTES and not data.endswith(b"\n"):
-            bad_records.append(BadRecord(url, number, "line_too_long", f"more than {_MAX_LINE_BYTES} bytes"))
-            while data and not data.endswith(b"\n"):
-                data = stream.readline(_MAX_LINE_BYTES)
-            continue
-        text = data.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
-        try:
-            if text:
-                yield number, json.loads(text)
-        except json.JSONDecodeError as error:
-            bad_records.append(BadRecord(url, number, "not_json", f"{error.msg}: column {error.colno}"))
-        except (ValueError, RecursionError) as error:
-            bad_records.append(BadRecord(url, number, "not_json", str(error)))
 
 
 def reject_all(file: FileInfo, bad_records: list[BadRecord]) -> None:

@@ -50,6 +50,25 @@ def test_arrow_reads_local_files_itself(store_url: str) -> None:
         store.open_native("a/none.bin")
 
 
+def test_of_a_file_of_others_no_more_is_read_than_may_be(store_url: str) -> None:
+    store = Store(store_url)
+    store.publish("one.bin", b"0123456789")
+    assert store.read_bounded("one.bin", 10) == b"0123456789"
+    with pytest.raises(ValueError, match=r"one\.bin: more than 9 bytes"):
+        store.read_bounded("one.bin", 9)
+
+
+def test_a_folder_is_removed_with_its_files(store_url: str) -> None:
+    store = Store(store_url)
+    store.publish("a/b/c/one.bin", b"1")
+    store.publish("a/other/two.bin", b"2")
+    store.remove_folder("a/b/c")
+    store.remove_folder("a/none")
+    assert store.names("a") == ["other"]
+    store.remove_folder("a/other")
+    assert store.names("") == []
+
+
 def test_what_is_absent(store_url: str) -> None:
     store = Store(store_url)
     assert store.names("nowhere") == []

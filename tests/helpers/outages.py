@@ -83,6 +83,6 @@ def storage_outage(
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, kind in KINDS.items():
+        for name, kind in {**KINDS, "find": "LIST"}.items():
             patch.setattr(MemoryFileSystem, name, refused(kind, getattr(MemoryFileSystem, name)))
         yield outage

@@ -76,6 +76,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     write_npy(tmp_path / "short.npy", ["a"], matrix(2))
     write_npy(tmp_path / "flat.npy", ["a"], np.zeros(3))
     write_npy(tmp_path / "whole.npy", ["a"], np.zeros((1, 3), np.int32))
+    write_npy(tmp_path / "long.npy", ["a" * 3_000], matrix(1))
     (tmp_path / "text.npy").write_text("nothing")
     (tmp_path / "notes.txt").write_text("nothing")
     pq.write_table(pa.table({"name": ["a"], "vector": ["b"]}), tmp_path / "names.parquet")
@@ -86,6 +87,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         "short.npy": r"short.npy: 2 vectors, but 1 ids in .*short.ids.txt",
         "flat.npy": r"flat.npy: no matrix of numbers, row after row, but float64 of shape \(3,\)",
         "whole.npy": "but int32",
+        "long.npy": r"ids of up to 1024 bytes, one a line, are expected in .*long.ids.txt: more than 2,048 bytes",
         "text.npy": "no .npy file",
         "notes.txt": "neither .npy nor .parquet",
         "nothing*.npy": "no file there",

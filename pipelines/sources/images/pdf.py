@@ -131,7 +131,10 @@ def _open(source: bytes | str, scratch: IO[bytes], max_bytes: int) -> IO[bytes]:
             raise PageError("too_large", f"{size} bytes")
         if "://" not in source:
             return store.open(source)
-        source = store.read(source)
+        try:
+            source = store.read_bounded(source, max_bytes)
+        except ValueError as error:
+            raise PageError("too_large", str(error)) from error
     if len(source) > max_bytes:
         raise PageError("too_large", f"{len(source)} bytes")
     with storage_errors(f"{tempfile.gettempdir()}: the temporary file of a PDF"):

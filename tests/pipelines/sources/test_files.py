@@ -8,9 +8,14 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from corpus.outages import patient_storage
 from corpus.settings import SettingsError
+from corpus.storage import Store
 from pipelines.sources.files import NO_DATA, FileInfo, find_files, named_in_unicode
 from pipelines.sources.not_read import NotRead
+from tests.helpers.outages import FakeTime, clock, storage_outage
+
+__all__ = ["clock"]
 
 
 def make(root: Path, *names: str) -> None:
@@ -40,6 +45,17 @@ def test_folders_that_a_glob_meets_are_searched(tmp_path: Path) -> None:
     assert names(tmp_path / "s/*.parquet") == ["a.parquet", "b.parquet/part-0.parquet", "b.parquet/x/y.PARQUET"]
     assert names(tmp_path / "s") == names(tmp_path / "s/*") == names(tmp_path / "s/*.parquet")
     assert names(tmp_path / "s/**/*.parquet") == names(tmp_path / "s"), "each once"
+
+
+def test_a_listing_waits_for_a_store_that_is_away(memory_store: str, clock: FakeTime) -> None:
+    store = Store(memory_store)
+    for name in ("a.parquet", "b/c.parquet", "b/d.txt", "b/e.txt"):
+        store.publish(name, b"x")
+    not_read = NotRead()
+    with storage_outage(clock, lambda *_: True) as outage, patient_storage(300):
+        assert names(memory_store, not_read=not_read) == ["a.parquet", "b/c.parquet"]
+    assert outage.refused > 2
+    assert not_read.files == {"unsupported_extension": 2}, "each counted once"
 
 
 def test_names_that_mark_no_data_are_passed_over_and_counted(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_file_full_of_malformed_lines_is_not_held(tmp_path: Path, monkeypatch:
 
 
 def test_a_json_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_files, "_MAX_JSON_BYTES", 1 << 20)
+    monkeypatch.setattr(json_records, "_MAX_JSON_BYTES", 1 << 20)
     array = b'[{"a": 1}]'
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(array.ljust((1 << 20) + 1)))
     (tmp_path / "b.json").write_bytes(array.ljust((1 << 20) + 1))

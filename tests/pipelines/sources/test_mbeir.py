@@ -99,6 +99,9 @@ def test_instructions_of_the_sets_own_table(mbeir: Path) -> None:
         SettingsError, match=r"query_instructions\.tsv: expected a table that begins with query_modality"
     ):
         source(mbeir, "visualnews_task0", **extra).identity()
+    table.write_bytes(bytes((16 << 20) + 1))
+    with pytest.raises(SettingsError, match=r"query_instructions\.tsv: more than 16,777,216 bytes"):
+        source(mbeir, "visualnews_task0", **extra).identity()
 
 
 def test_sets_that_do_not_go_together(mbeir: Path) -> None:

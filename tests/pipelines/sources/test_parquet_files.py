@@ -76,7 +76,7 @@ def test_a_fault_of_the_storage_is_not_the_files(tmp_path: Path, monkeypatch: py
                 raise OSError(5, "Input/output error")
             return super().read(size)
 
-    monkeypatch.setattr(Store, "open", lambda self, url: Breaking(Path(url).read_bytes()))
+    monkeypatch.setattr(Store, "open", lambda self, url, **_: Breaking(Path(url).read_bytes()))
     for reads in range(2):  # of the footer, and of the pages
         Breaking.remaining = reads
         with pytest.raises(StorageError, match=r"x\.parquet: .*Input/output error"), open_parquet(path) as file:

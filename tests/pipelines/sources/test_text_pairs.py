@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.settings import SettingsError, parse_settings
-from pipelines.sources import records as record_files
+from pipelines.sources import json_records
 from pipelines.sources.text_pairs import PRESETS, TextPairsReader, TextPairsSource
 from tests.helpers.given_rows import rows_of, texts, write_lines
 
@@ -273,7 +273,7 @@ def test_negatives_are_bounded_and_samples_are_of_the_seed(tmp_path: Path) -> No
 
 
 def test_a_line_without_end_costs_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_files, "_MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(json_records, "_MAX_LINE_BYTES", 100)
     lines = [{"query": "x" * 500, "pos": ["y"]}, {"query": "short", "pos": ["z"]}]
     write_lines(tmp_path / "a.jsonl", [{"query": "first", "pos": ["z"]}, *lines])
     rows = source(tmp_path, format={"kind": "flagembedding"})

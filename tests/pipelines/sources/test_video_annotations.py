@@ -9,6 +9,8 @@ from typing import Any
 import fsspec
 import pytest
 
+from corpus.settings import SettingsError
+from pipelines.sources import json_records
 from pipelines.sources.json_records import BadRecord, records, seconds
 from pipelines.sources.video_annotations import (
     Annotation,
@@ -305,6 +307,19 @@ def test_records_by_line(tmp_path: Path, text: str, values: list[Any], faulty: l
     bad_records: list[BadRecord] = []
     assert list(records(str(path), bad_records)) == values
     assert [location(each) for each in bad_records] == [(line, "not_json") for line in faulty]
+
+
+def test_what_is_too_long_to_be_held_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_records, "_MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(json_records, "_MAX_JSON_BYTES", 100)
+    lines = tmp_path / "a.jsonl"
+    lines.write_text(json.dumps({"a": "x" * 500}) + '\n{"a": 2}\n')
+    bad_records: list[BadRecord] = []
+    assert list(records(str(lines), bad_records)) == [(2, {"a": 2})]
+    assert [location(each) for each in bad_records] == [(1, "line_too_long")]
+    (tmp_path / "a.json").write_text(" " * 101)
+    with pytest.raises(SettingsError, match="a JSON file of over 100 bytes"):
+        list(records(str(tmp_path / "a.json"), bad_records))
 
 
 def test_bytes_that_are_no_unicode_cost_their_record(tmp_path: Path) -> None:

@@ -89,10 +89,10 @@ def _run(
     except Exception as error:  # noqa: BLE001 - it is raised again on the other side
         if media is not None:
             media.abort()
-        result.send(("raised", _sendable(error)))
+        result.send(("raised", picklable_error(error)))
 
 
-def _sendable(error: Exception) -> Exception:
+def picklable_error(error: BaseException) -> BaseException:
     """Returns the error itself, or one of its text where pickle doesn't bring it over."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - it was made here

@@ -100,6 +100,7 @@ class Resources:
     gpus: float = 0.0
     holds_model: bool = False  # `setup` is expensive: keep the worker for the whole run
     in_flight: int = 1  # shards that one worker works on at once, each on a thread of its own
+    waits_on_network: bool = False  # it computes next to nothing: on one machine it takes no core from other stages
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,8 @@ class JudgeSettings(Settings):
     def resources(self) -> Resources:
         """What a worker needs."""
         gpus = self.backend.gpus_per_replica if isinstance(self.backend, VllmSettings) else 0.0
-        return Resources(cpus=1, gpus=gpus, holds_model=True, in_flight=self.shards_in_flight)
+        remote = isinstance(self.backend, EndpointSettings)
+        return Resources(gpus=gpus, holds_model=True, in_flight=self.shards_in_flight, waits_on_network=remote)
 
 
 class QuestionSide(NamedTuple):

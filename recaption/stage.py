@@ -27,7 +27,7 @@ from corpus.stage import (
 )
 from recaption.prompts import Purpose, chosen_prompts
 from recaption.schema import CAPTION, CAPTION_SCHEMA, WINDOW_CAPTION
-from recaption.settings import CaptionSettings, DummySettings, SourceCaptions, VllmSettings
+from recaption.settings import CaptionSettings, DummySettings, EndpointSettings, SourceCaptions, VllmSettings
 
 
 class Caption(MapStage):
@@ -143,4 +143,5 @@ def _resources(settings: CaptionSettings) -> Resources:
     if isinstance(settings.backend, DummySettings):
         return Resources()
     gpus = settings.backend.gpus_per_replica if isinstance(settings.backend, VllmSettings) else 0
-    return Resources(cpus=1, gpus=gpus, holds_model=True, in_flight=settings.shards_in_flight)
+    remote = isinstance(settings.backend, EndpointSettings)
+    return Resources(gpus=gpus, holds_model=True, in_flight=settings.shards_in_flight, waits_on_network=remote)

@@ -35,7 +35,7 @@ class OpenAiSettings(EncoderSettings, EmbeddingsAccess):
             max_tokens=self.max_tokens,
             settings={"send_dimension": self.send_dimension, "extra_body": self.extra_body, **sent},
             reads_images=self._reads_images,
-            resources=Resources(holds_model=True, in_flight=self.shards_in_flight),
+            resources=Resources(holds_model=True, in_flight=self.shards_in_flight, waits_on_network=True),
         )
 
     @property

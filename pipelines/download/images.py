@@ -116,7 +116,7 @@ class Download(MapStage):
         super().__init__(settings)
         self._settings = settings
         # While a shard waits for its last slow servers, the next one keeps the line busy.
-        self.resources = Resources(cpus=1, in_flight=2)
+        self.resources = Resources(cpus=1, in_flight=2, waits_on_network=True)
 
     @classmethod
     def applies_to(cls, source: SourceInfo) -> bool:

@@ -77,7 +77,7 @@ class DownloadVideos(MapStage):
         super().__init__(settings)
         self._settings = settings
         # While a shard waits for its last slow servers, the next one keeps the line busy.
-        self.resources = Resources(cpus=1, in_flight=2)
+        self.resources = Resources(cpus=1, in_flight=2, waits_on_network=True)
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         return lambda shard: download_shard(shard, lambda urls, media: self.locate(urls, media, shard.store))

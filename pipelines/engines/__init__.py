@@ -17,6 +17,7 @@ from corpus.execution import Job, Outcome
 from corpus.outages import RETRY_S
 from corpus.settings import Settings, tuning
 from pipelines.engines.queues import FIRST, Finished, JobQueue, Results
+from pipelines.engines.workers import Notify, print_to_stderr
 
 _I = TypeVar("_I")
 
@@ -97,6 +98,12 @@ class EngineSettings(Settings):
         description="The rows in families of duplicates that come together where the run is started, some 300 bytes "
         "each; of more the families are found in rounds over the shuffle, through files in the workspace.",
     )
+    stall_timeout_s: float = tuning(
+        600.0,
+        ge=0,
+        description="The time after which a worker without any sign of life is stopped, and its shards run elsewhere; "
+        "0 is never (local, ray). Slow work is a sign of life.",
+    )
     address: str | None = tuning(
         None,
         description='The address of a running Ray cluster, such as "auto" or "ray://host:10001"; null starts one '
@@ -120,8 +127,11 @@ class EngineSettings(Settings):
     )
 
 
-def open_engine(settings: EngineSettings, **context: Any) -> Engine:
-    """Opens the engine that the settings name. ImportError says which extra is missing."""
+def open_engine(settings: EngineSettings, notify: Notify = print_to_stderr, **context: Any) -> Engine:
+    """Opens the engine that the settings name. ImportError says which extra is missing.
+
+    `notify` prints what a person should know about its workers, from any thread.
+    """
     if settings.kind == "ray":
         from pipelines.engines.ray import RayEngine
 
@@ -135,4 +145,4 @@ def open_engine(settings: EngineSettings, **context: Any) -> Engine:
         return BeamEngine(settings, **context)
     from pipelines.engines.local import LocalEngine
 
-    return LocalEngine(settings)
+    return LocalEngine(settings, notify)

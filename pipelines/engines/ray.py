@@ -210,7 +210,7 @@ class RayWorker:
         self.options = resource_options(resources)
 
     def result(self, call: ray.ObjectRef) -> ResultsByPosition:
-        """See `Worker.result`."""
+        """See `CallWorker.result`."""
         try:
             return get_result(call)
         except CRASH_ERRORS as error:
@@ -225,7 +225,7 @@ class TaskWorker(RayWorker):
         return ray.put({})
 
     def start(self, position: int, item: Any) -> ray.ObjectRef:
-        """See `Worker.start`."""
+        """See `CallWorker.start`."""
         # Ray's own retries have no end where memory runs out, so they are counted by `run_items`.
         submit = task(self.origin, "run_item", max_retries=0, **self.options)
         return submit((self.job.hex(), position, item), self.job)
@@ -260,11 +260,11 @@ class ActorWorker(RayWorker):
         return self._actor.open.remote(self.origin, self.job)
 
     def start(self, position: int, item: Any) -> ray.ObjectRef:
-        """See `Worker.start`."""
+        """See `CallWorker.start`."""
         return self._actor.start.remote(position, to_pickle(item))
 
     def finish(self) -> ray.ObjectRef:
-        """See `Worker.finish`."""
+        """See `CallWorker.finish`."""
         return self._actor.finish.remote()
 
     def replace(self) -> None:

@@ -23,17 +23,24 @@ MAX_CRASHES = 3  # of a worker that had this one item; then the item is abandone
 
 
 class RetryTracker:
-    """The positions of the items that are still to run, those of crashed workers included.
+    """The numbers of the items that are still to run, those of crashed workers included.
 
     Where several items were with a worker that crashed, each is a suspect and runs alone from then on, so that only the
     one at fault is abandoned and its neighbours are not.
     """
 
-    def __init__(self, items: int) -> None:
+    def __init__(self, items: int = 0) -> None:
         self._waiting = deque(range(items))
         self._suspects: deque[int] = deque()
         self._alone: set[int] = set()
         self._crashes: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._suspects)
+
+    def add(self, item: int) -> None:
+        """Adds an item, behind all others."""
+        self._waiting.append(item)
 
     def take(self, assigned: Collection[int]) -> int | None:
         """Takes the next item for a worker that has the items `assigned`; None if there is none for it now."""
@@ -42,6 +49,11 @@ class RetryTracker:
         if self._waiting and self._alone.isdisjoint(assigned):
             return self._waiting.popleft()
         return None
+
+    def put_back(self, assigned: Collection[int]) -> None:
+        """Puts items back, before all others: their worker crashed before it began with them."""
+        for item in sorted(assigned, reverse=True):
+            (self._suspects if item in self._alone else self._waiting).appendleft(item)
 
     def crashed(self, assigned: Collection[int]) -> list[int]:
         """Records that a worker crashed with these items; returns those that are abandoned."""
@@ -52,6 +64,13 @@ class RetryTracker:
         self._alone.update(retried)
         self._suspects.extend(retried)
         return abandoned
+
+    def clear(self) -> list[int]:
+        """Takes all items that wait."""
+        items = [*self._suspects, *self._waiting]
+        self._suspects.clear()
+        self._waiting.clear()
+        return items
 
 
 class WorkerSession(Generic[_I, _O]):
@@ -106,7 +125,7 @@ class WorkerCrashed(Exception):
     """A worker process died, and with it the items that were assigned to it."""
 
 
-class Worker(Protocol):
+class CallWorker(Protocol):
     """A worker as the scheduler sees it. It takes one call at a time; each call ends in `ResultsByPosition`."""
 
     assigned: set[int]  # positions of its unfinished items
@@ -133,7 +152,7 @@ class Worker(Protocol):
 
 
 def run_items(
-    workers: Sequence[Worker], wait: Callable[[Collection[Call]], Call], job: Job[_I, _O], items: Sequence[_I]
+    workers: Sequence[CallWorker], wait: Callable[[Collection[Call]], Call], job: Job[_I, _O], items: Sequence[_I]
 ) -> Iterator[_O]:
     """Runs every item and yields the results in the order in which they finish; `wait` returns a call that has ended.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,6 +103,64 @@ class Hang(Square):
         os.write(os.open(self.fifo, os.O_WRONLY), b"x")  # never closed: the FIFO ends with the worker
         threading.Event().wait()
         raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True)
+class Freezes(Square):
+    """Stops its worker at some items as SIGSTOP does, unless `marker` is there, a file that says it did."""
+
+    frozen: tuple[int, ...] = ()
+    marker: str = ""
+
+    def square(self, item: int) -> Outcome:
+        if item in self.frozen and not Path(self.marker).exists():
+            Path(self.marker).write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return super().square(item)
+
+
+@dataclass(frozen=True)
+class LeavesAFile(Square):
+    """Leaves a file when it is closed; its result says which process opened it, and how often that opened any."""
+
+    closes: str = ""
+    name: str = ""
+
+    def open(self) -> Callable[[int], Outcome]:
+        return _LeavesAFile(self)
+
+
+class _LeavesAFile:
+    def __init__(self, job: LeavesAFile) -> None:
+        self.job = job
+
+    def __call__(self, item: int) -> Outcome:
+        return self.job.square(item)
+
+    def close(self) -> None:
+        (Path(self.job.closes) / f"{self.job.name}-{os.getpid()}-{os.urandom(4).hex()}").touch()
+
+
+@dataclass(frozen=True)
+class Unopenable(Square):
+    """Raises when it is opened, as where the weights of a model are missing."""
+
+    def open(self) -> Callable[[int], Outcome]:
+        raise PlantedError("no weights")
+
+
+@dataclass(frozen=True)
+class Unpicklable(Square):
+    """Returns, or raises, what pickle can't take."""
+
+    def square(self, item: int) -> Outcome:
+        if item == 0:
+            raise UnpicklableError(threading.Lock())
+        return threading.Lock()  # type: ignore[return-value]
+
+
+class UnpicklableError(Exception):
+    """An error that has a lock."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def run(
         for line in plan.notices:
             progress.print_line(line)
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
-        engine = open_engine(config.engine, scratch=scratch)
+        engine = open_engine(config.engine, progress.print_line, scratch=scratch)
         stack.callback(engine.close)
         counts = TableCounts.load(workspace)
         states = TableStates(planner, selection)

@@ -183,19 +183,18 @@ class ProcessWorker:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: Ctrl-C is its parent's
         if not self._start_process(threads):
             return
-        while True:
+        kind = ""
+        while kind != "leave":
             kind, number, content = self._outbox.get()
             try:
-                self._connection.send((kind, number, self._to_bytes(kind, content)))
-            except (OSError, ValueError) as error:
-                if self._process.is_alive() and isinstance(error, ValueError):
-                    self._refuse(kind, number, content, error)
-                    continue
-                return  # the process has ended, which the receiving thread reports
+                payload = self._to_bytes(kind, content)
             except Exception as error:  # noqa: BLE001 - of jobs and items that can't be pickled
                 self._refuse(kind, number, content, error)
                 continue
-            if kind == "leave":
+            try:
+                self._connection.send((kind, number, payload))
+            except (OSError, ValueError):  # it has ended, which the receiving thread reports; else it has to
+                self.kill()
                 return
 
     def _start_process(self, threads: int) -> bool:
@@ -203,6 +202,8 @@ class ProcessWorker:
             with child_environment(threads):
                 self._process.start()
         except Exception as error:  # noqa: BLE001 - a lack of memory or of processes, most likely
+            for end in (self._parent_pipe, self._connection, self._child_connection):
+                end.close()
             self.has_ended.set()
             self._reports.ended(f"no process could be started: {type(error).__name__}: {error}")
             return False
@@ -240,6 +241,7 @@ class ProcessWorker:
         except Exception as error:  # noqa: BLE001 - what it sent can't be read
             fault = f"{type(error).__name__}: {error}"
         self._await_end()
+        self._outbox.put(("leave", 0, None))  # ends the sending thread
         self.has_ended.set()
         self._reports.ended(fault or _exit_reason(self._process.exitcode))
 

@@ -50,7 +50,7 @@ def json_faults(sample: Any, clips: Collection[str] = ()) -> list[str]:
 
     `clips`: which of "query", "positive" and "negatives" are clips, and so have a video and times.
     """
-    faults = list(_mismatches(sample, _shape(clips), ""))
+    faults = list(_mismatches(sample, sample_shape(clips), ""))
     if faults:
         return faults
     faults += _clip_faults(sample, clips)
@@ -79,7 +79,7 @@ def clip_sides(fields: Iterable[str]) -> frozenset[str]:
     return frozenset("negatives" if start.startswith("negative_") else start for start in starts)
 
 
-def _shape(clips: Collection[str]) -> dict[str, Any]:
+def sample_shape(clips: Collection[str]) -> dict[str, Any]:
     """Returns the schema of a sample's JSON in which these sides are clips."""
     if not clips:
         return _SHAPE

@@ -14,7 +14,7 @@ os.environ.setdefault("PYTHONSAFEPATH", "1")
 
 import typer  # noqa: E402
 
-from pipelines.cli import EngineOption, guarded, main_of, print_failures  # noqa: E402
+from pipelines.command_line import EngineOption, guarded, main_of, print_failures  # noqa: E402
 
 app = typer.Typer(name="python -m demo", add_completion=False, pretty_exceptions_enable=False)
 

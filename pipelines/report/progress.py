@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pipelines.report.terminal import Terminal, print_line
+from pipelines.report.terminal import Terminal, Verbosity, print_line
 
 
 @dataclass
@@ -59,7 +59,7 @@ class ProgressBars:
             TextColumn("{task.fields[text]}", markup=False),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or console.verbosity == Verbosity.QUIET,
         )
 
     def __enter__(self) -> ProgressBars:
@@ -82,6 +82,6 @@ class ProgressBars:
         finally:
             bar.close()
 
-    def print_line(self, line: str) -> None:
+    def print_line(self, line: str, verbosity: Verbosity = Verbosity.NORMAL) -> None:
         """Prints a line above the bars."""
-        print_line(self._console, line)
+        print_line(self._console, line, verbosity)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -15,6 +19,14 @@ from corpus.printable import printable
 _LINE, _TEXT = 4_000, 100_000  # characters that are shown of one line, and of one text of several
 
 
+class Verbosity(IntEnum):
+    """How much is printed: a line is, where the terminal's verbosity is at least the line's."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
 class Terminal(Console):
     """A console on which a string is only ever text.
 
@@ -24,6 +36,8 @@ class Terminal(Console):
     """
 
     def __init__(self, file: IO[str] | None = None, *, stderr: bool = False, **options: Any) -> None:
+        self.verbosity = Verbosity.NORMAL
+        self.log_file: IO[str] | None = None  # gets every line, with the time, whatever is printed
         stream = file or (sys.stderr if stderr else sys.stdout)
         if file is None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # what the locale's encoding does not have
@@ -43,9 +57,29 @@ class Terminal(Console):
                 yield Segment(printable(segment.text, _TEXT, lines=True), segment.style)
 
 
-def print_line(console: Console, text: str) -> None:
+def print_line(console: Console, text: str, verbosity: Verbosity = Verbosity.NORMAL) -> None:
     """Prints one line, however long: a line end in a name starts no line that looks like another message."""
-    console.print(printable(text, _LINE), highlight=False, markup=False, emoji=False, soft_wrap=True)
+    line = printable(text, _LINE)
+    log = console.log_file if isinstance(console, Terminal) else None
+    if log is not None:
+        log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+        log.flush()
+    if not isinstance(console, Terminal) or console.verbosity >= verbosity:
+        console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def logged(console: Terminal, path: Path | None) -> Iterator[None]:
+    """Appends all lines to a file while the block runs; None: to no file."""
+    if path is None:
+        yield
+        return
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        console.log_file = file
+        try:
+            yield
+        finally:
+            console.log_file = None
 
 
 def print_text(console: Console, text: str, *, indent: bool = False) -> None:

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from corpus.settings import load_settings
-from pipelines.cli import SettingsTemplate, app
+from pipelines.cli import app
+from pipelines.commands.files import SettingsTemplate
 from pipelines.config import Config
 from pipelines.graph import build_graph
 from pipelines.templates import CONFIGS, write_template

@@ -56,7 +56,7 @@ def test_nothing_is_printed_past_it() -> None:
     """Whoever prints does it through a Terminal: no console of rich's own, no print, no echo, no bare stream."""
     allowed = {
         "pipelines/report/terminal.py": {"rich.console", "sys.stdout", "sys.stderr"},
-        "pipelines/cli.py": {"sys.stdout"},  # the JSON schema of the settings
+        "pipelines/command_line.py": {"sys.stdout"},  # JSON for programs
         "corpus/processes.py": {"sys.stderr"},  # the last words of a worker that ends itself, through printable
         "demo/server.py": {"print"},  # for the process that started it
         "demo/vlm/training/train.py": {"print"},  # a developer's tool

@@ -34,6 +34,10 @@ TESTED_BY = {
     # Processes of their own, and commands: tested from outside.
     "demo/__main__.py": "demo/test_run.py",
     "pipelines/cli.py": "runs/test_cli.py",
+    "pipelines/command_line.py": "pipelines/commands/test_running.py",
+    "pipelines/commands/files.py": "pipelines/test_templates.py",
+    "pipelines/commands/looking.py": "pipelines/commands/test_running.py",
+    "pipelines/report/machine.py": "pipelines/commands/test_running.py",
     "pipelines/runner.py": "runs/test_run.py",
     "pipelines/engines/beam_worker.py": "pipelines/engines/test_beam.py",
     "pipelines/engines/process_main.py": "pipelines/engines/test_local.py",

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from corpus.execution import Outcome
+from corpus.workspace import owner_name
 from pipelines.report.agreement_stats import AgreementStats
 from pipelines.report.caption_stats import CaptionStats
 from pipelines.report.mining_stats import MiningStats
 from pipelines.report.progress import ProgressBar, ProgressBars
 from pipelines.report.run_log import RunLog
+from pipelines.report.terminal import Verbosity
 from pipelines.report.text_stats import TextFilterStats
 
 
@@ -53,6 +55,9 @@ class StepReport:
         if outcome.error:
             self.failed += 1
             return
+        where = f"{owner_name(outcome.owner)}/{outcome.shard}"
+        line = f"{self.name} {where}: {outcome.rows:,} rows, {outcome.seconds:.1f} s"
+        self._progress.print_line(line, Verbosity.VERBOSE)
         self.rows += outcome.rows
         for stats in (self._captions, self._mining, self._texts, self._agreement):
             stats.add(outcome)

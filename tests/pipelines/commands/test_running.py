@@ -118,3 +118,9 @@ def test_quiet_prints_what_was_made_and_what_failed(config: str, tmp_path: Path)
     code, printed = call("run", config, "-q", "--set", "mixtures.all.batch_size=3")
     assert code == 0, printed
     assert call("run", config, "-q", "-v")[0] == 2
+
+
+def test_verbose_prints_a_line_for_each_shard(config: str) -> None:
+    code, printed = call("run", config, "-v")
+    assert code == 0, printed
+    assert re.search(r"^pairs texts/000000: 12 rows, \d+\.\d s$", printed, re.MULTILINE)

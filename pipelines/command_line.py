@@ -69,7 +69,7 @@ def main_of(program: typer.Typer) -> NoReturn:
     sys.exit(code)
 
 
-def read_config(
+def read_settings_file(
     path: Path,
     assignments: list[str] | None = None,
     engine: EngineKind | None = None,

@@ -14,7 +14,7 @@ from pipelines.command_line import (
     guarded,
     known_mixtures,
     print_json,
-    read_config,
+    read_settings_file,
 )
 
 
@@ -27,7 +27,7 @@ def search_command(
     assignments: SetOption = None,
 ) -> None:
     """Finds the nearest positives of the datasets that are mined: their scores, pairs and where they lie."""
-    settings = read_config(config, assignments)
+    settings = read_settings_file(config, assignments)
 
     def work(console: Any) -> int:
         from pipelines.report.console import show_hits
@@ -53,7 +53,7 @@ def calibrate_command(
     assignments: SetOption = None,
 ) -> None:
     """Writes what each threshold keeps, with samples on both sides of its cut, as a page and a picture."""
-    settings = read_config(config, assignments)
+    settings = read_settings_file(config, assignments)
 
     def work(console: Any) -> int:
         from pipelines.calibration.calibrate import write_calibration
@@ -76,7 +76,7 @@ def mix(
     as_json: JsonOption = False,
 ) -> None:
     """Shows what each mixture takes of its datasets, and how often a trainer will draw from them. It runs nothing."""
-    settings = read_config(config, assignments)
+    settings = read_settings_file(config, assignments)
     chosen = known_mixtures(settings, mixture)
 
     def work(console: Any) -> int:
@@ -98,7 +98,7 @@ def mix(
 
 def labels(config: ConfigFile, assignments: SetOption = None) -> None:
     """Shows which labels of classification sets are merged, and which contain which. It runs nothing."""
-    settings = read_config(config, assignments)
+    settings = read_settings_file(config, assignments)
 
     def work(console: Any) -> int:
         from pipelines.report.terminal import print_line

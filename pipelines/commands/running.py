@@ -23,8 +23,8 @@ from pipelines.command_line import (
     known_mixtures,
     print_failures,
     print_json,
-    read_config,
     read_selection,
+    read_settings_file,
     usage_error,
 )
 
@@ -50,7 +50,7 @@ def run_command(
     if quiet and verbose:
         usage_error("--quiet and --verbose: use one of them")
     lines: list[str] = []
-    settings = read_config(config, assignments, engine, runner, context.args, lines.append)
+    settings = read_settings_file(config, assignments, engine, runner, context.args, lines.append)
     selection = read_selection(stage, source, shards, force, retry)
 
     def work(console: Any) -> int:
@@ -87,7 +87,7 @@ def plan(
 ) -> None:
     """Prints what `run` with the same options would do: what is done, what is missing, what is stale and why."""
     lines: list[str] = []
-    settings = read_config(config, assignments, show=lines.append)
+    settings = read_settings_file(config, assignments, show=lines.append)
     selection = read_selection(stage, source, shards, force, retry)
 
     def work(console: Any) -> int:
@@ -112,7 +112,7 @@ def plan(
 
 def status_command(config: ConfigFile, assignments: SetOption = None, as_json: JsonOption = False) -> None:
     """Shows stages and shards (done, stale, missing, failed in the last run) and the funnel of each source."""
-    settings = read_config(config, assignments)
+    settings = read_settings_file(config, assignments)
 
     def work(console: Any) -> int:
         from pipelines.report.console import show_funnel, show_status

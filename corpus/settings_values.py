@@ -16,7 +16,7 @@ from corpus.urls import without_credentials
 
 # In capitals only: `${title}` may be a field of a template.
 _VARIABLE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}")
-_SHOWN_CHARACTERS = 200
+_PRINTED_CHARACTERS = 200
 
 
 def expand_variables(data: Any, environment: Mapping[str, str], where: str) -> tuple[Any, list[str]]:
@@ -49,7 +49,7 @@ def expand_variables(data: Any, environment: Mapping[str, str], where: str) -> t
     result = expanded(data, "")
     if faults:
         raise SettingsError("\n".join(faults))
-    return result, [f"${{{name}}} = {_shown(value)}" for name, value in used.items()]
+    return result, [f"${{{name}}} = {_displayed(value)}" for name, value in used.items()]
 
 
 def set_values(data: dict[str, Any], assignments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -68,7 +68,7 @@ def set_values(data: dict[str, Any], assignments: Sequence[str]) -> tuple[dict[s
         except YamlFault as fault:
             raise SettingsError(f"--set {printable(path)}: {printable(str(fault))}") from fault
         data = _assigned(data, path.split("."), value, printable(path))
-        lines.append(f"--set {printable(path)} = {_shown(text)}")
+        lines.append(f"--set {printable(path)} = {_displayed(text)}")
     return data, lines
 
 
@@ -86,5 +86,5 @@ def _assigned(data: Any, keys: Sequence[str], value: Any, path: str) -> Any:
     return {**(data or {}), key: _assigned(inner, rest, value, path) if rest else value}
 
 
-def _shown(value: str) -> str:
-    return printable(without_credentials(value), _SHOWN_CHARACTERS)
+def _displayed(value: str) -> str:
+    return printable(without_credentials(value), _PRINTED_CHARACTERS)

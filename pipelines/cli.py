@@ -14,7 +14,6 @@ from pipelines.commands.running import plan, run_command, status_command
 
 app = typer.Typer(
     name="rzen-corpus",
-    help="From raw web data to trainer-ready shards: gather, judge, pair, publish.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -35,7 +34,7 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    """From raw web data to trainer-ready shards: gather, judge, pair, publish."""
+    """Makes trainer-ready shards of raw web data: gather, judge, pair, publish."""
 
 
 app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run_command)

@@ -29,7 +29,7 @@ _MEDIA = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 
 @dataclass(frozen=True)
 class TableExport:
-    """What was written: the file, its rows and bytes."""
+    """The result of an export: the file, its rows and bytes."""
 
     path: str
     rows: int

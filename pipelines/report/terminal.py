@@ -20,7 +20,7 @@ _LINE, _TEXT = 4_000, 100_000  # characters that are shown of one line, and of o
 
 
 class Verbosity(IntEnum):
-    """How much is printed: a line is, where the terminal's verbosity is at least the line's."""
+    """The amount that is printed: a line is, where the terminal's verbosity is at least the line's."""
 
     QUIET = 0
     NORMAL = 1

@@ -1,4 +1,4 @@
-"""The parts that all commands share: options, settings with their changes, exit codes, and messages for what goes wrong.
+"""The parts that all commands share: options, settings with their changes, exit codes, messages for what goes wrong.
 
 Only what `--help` needs is imported here.
 """

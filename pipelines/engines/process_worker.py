@@ -266,7 +266,8 @@ class ProcessWorker:
                 reports.not_opened(job, pickle.loads(payload))  # noqa: S301
 
     def _await_end(self) -> None:
-        self._process.join(_STOP_S)
+        if self._process.is_alive():  # asked first: `join` waits for a pipe, which a forked process may have as well
+            self._process.join(_STOP_S)
         if self._process.is_alive():
             self._process.kill()
             self._process.join(_STOP_S)

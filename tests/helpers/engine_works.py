@@ -120,6 +120,22 @@ class Freezes(Square):
 
 
 @dataclass(frozen=True)
+class ForksAndDies(Square):
+    """Dies at item 1, the first time, and leaves a forked process that has all its pipes; `marker` is a FIFO's path."""
+
+    marker: str = ""
+
+    def square(self, item: int) -> Outcome:
+        if item == 1 and not Path(f"{self.marker}-forked").exists():
+            Path(f"{self.marker}-forked").touch()
+            if os.fork():
+                os._exit(1)
+            os.close(os.open(self.marker, os.O_RDONLY))  # until the test opens the other end
+            os._exit(0)
+        return super().square(item)
+
+
+@dataclass(frozen=True)
 class LeavesAFile(Square):
     """Leaves a file when it is closed; its result says which process opened it, and how often that opened any."""
 

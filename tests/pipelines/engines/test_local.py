@@ -21,6 +21,7 @@ from tests.helpers.engine_works import (
     Deadly,
     DiesOnOpening,
     Fifo,
+    ForksAndDies,
     Freezes,
     Hang,
     LeavesAFile,
@@ -187,6 +188,29 @@ def test_a_frozen_worker_is_stopped_and_its_item_runs_elsewhere(tmp_path: Path) 
     engine.close()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
+
+
+def test_the_end_of_a_worker_is_seen_though_another_process_has_its_pipes(engine: LocalEngine, tmp_path: Path) -> None:
+    marker = str(tmp_path / "fifo")
+    os.mkfifo(marker)
+    found = list(engine.map(ForksAndDies(marker=marker), range(4)))
+    os.close(os.open(marker, os.O_WRONLY))  # the forked process is there still, and ends by this
+    assert sorted(each.rows for each in found) == [0, 1, 4, 9]
+
+
+def test_a_program_ends_though_nobody_closed_its_engine(tmp_path: Path) -> None:
+    script = (
+        "from tests.helpers.engine_works import Square\n"
+        "from pipelines.engines import EngineSettings; from pipelines.engines.local import LocalEngine\n"
+        "from pipelines.engines.queues import Results\n"
+        "engine, results = LocalEngine(EngineSettings(workers=2)), Results()\n"
+        "print(sum(o.rows for o in engine.map(Square(), range(4))))\n"
+        "engine.open_queue(Square(), results).submit(3); print(engine.wait(results).result.rows)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["14", "9"], "")
 
 
 def test_slow_work_is_a_sign_of_life(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.settings import SettingsError
@@ -166,11 +167,16 @@ def label_summary(config: Config) -> Iterator[str]:
         table_key = TableKey("tables", source, ROWS)
         paths = [table_key.path(shard, name) for shard, name in index.shards]
         for rows in workspace.read_tables(paths, ["label", "subset"]):
-            distinct = rows.filter(pc.not_equal(rows.column("label"), "")).group_by(["label", "subset"]).aggregate([])
-            for row in distinct.to_pylist():
-                labels_by_set.setdefault(row["subset"] or source, set()).add(row["label"])
+            add_labels(labels_by_set, source, rows)
     settings = config.stages.labels
     merged = merge_labels(labels_by_set, settings)
     yield from merged.report()
     for row in Relations(merged.table.column("merged").to_pylist(), settings.lists).table().to_pylist():
         yield f"{row['label']} and {row['other']} are related ({row['why']})"
+
+
+def add_labels(labels_by_set: dict[str, set[str]], source: str, rows: pa.Table) -> None:
+    """Adds the labels of some rows of a source (columns `label`, `subset`) to those of its sets."""
+    distinct = rows.filter(pc.not_equal(rows.column("label"), "")).group_by(["label", "subset"]).aggregate([])
+    for row in distinct.to_pylist():
+        labels_by_set.setdefault(row["subset"] or source, set()).add(row["label"])

@@ -87,12 +87,12 @@ def calibrate(config: Config, stage: str | None = None, rows: int = DEFAULT_ROWS
     per_cut = max(4, min(NEAR_CUT, _MAX_NEAR // (2 * len(cuts))))
     found = Calibration([], {})
     reader = _Reader(workspace, paths, rows, per_cut)
-    for together in _of_same_rows(cuts):
+    for together in cuts_of_same_rows(cuts):
         _calibrate_together(reader, together, found)
     return replace(found, reports=within_bytes(found.reports, _MAX_IMAGE_BYTES, per_cut))
 
 
-def _of_same_rows(cuts: Sequence[ThresholdCut]) -> list[list[ThresholdCut]]:
+def cuts_of_same_rows(cuts: Sequence[ThresholdCut]) -> list[list[ThresholdCut]]:
     """Groups the cuts whose numbers are in the same table, over the same sources."""
     groups: dict[tuple[object, ...], list[ThresholdCut]] = {}
     for cut in cuts:
@@ -137,13 +137,14 @@ def _calibrate_together(reader: _Reader, cuts: Sequence[ThresholdCut], found: Ca
         if np.isnan(measured.numbers).all():
             found.absent.setdefault(cut.stage, []).append(cut.key)
             continue
-        distributed = _distribution(sample, cut, measured)
+        distributed = distribution_of(sample, cut, measured)
         picks = choose_samples(cut, sample, measured, distributed, _SEED, reader.near)
         counted.append(_Counted(cut, distributed, picks))
     found.reports.extend(_reports(reader, sample, counted))
 
 
-def _distribution(sample: SampledRows, cut: ThresholdCut, measured: Measured) -> Distribution:
+def distribution_of(sample: SampledRows, cut: ThresholdCut, measured: Measured) -> Distribution:
+    """Counts the numbers of a cut over a sample, also source by source."""
     names = list(dict.fromkeys(_group(part) for part in sample.parts))
     groups = np.array([names.index(_group(part)) for part in sample.parts])
     return distribution(cut, measured.numbers, names, groups[measured.part])

@@ -32,7 +32,7 @@ _QUALITY = 78
 _FRAMES = 3  # of a clip
 _DECODED_TOGETHER = 32
 _SIDES = ("query", "positive")
-_ITEM_COLUMNS = (*(each.name for each in LOCATION_FIELDS), PARTS_FIELD.name)
+ITEM_COLUMNS = (*(each.name for each in LOCATION_FIELDS), PARTS_FIELD.name)
 
 Address = tuple[int, int]  # part in `Sample.parts`, row within it
 ByteRange = tuple[str, int, int]  # media, offset, size
@@ -101,9 +101,9 @@ def _fill(table: _Rows, rows: Sequence[RowContent], shows: Sequence[Shows]) -> N
         _fill_pairs(table.read(PAIRS, _SIDES), rows, shows)
         return
     if any(show is not Shows.TEXT for show in shows):
-        for row, show, item in zip(rows, shows, table.read(ITEMS, _ITEM_COLUMNS), strict=False):
+        for row, show, item in zip(rows, shows, table.read(ITEMS, ITEM_COLUMNS), strict=False):
             if show is not Shows.TEXT:
-                _add_item(row, item)
+                add_item(row, item)
     if any(show is not Shows.ITEM for show in shows):
         for row, show, fields in zip(rows, shows, table.read(ROWS, ("text", *_SIDES)), strict=False):
             if show is not Shows.ITEM:
@@ -125,12 +125,12 @@ def _texts(fields: Mapping[str, Any]) -> list[str]:
     return [text for text in (*sides, fields.get("text")) if text]
 
 
-def _add_item(row: RowContent, item: Mapping[str, Any]) -> None:
-    """Adds the place of an item's bytes; of a clip, those of a few of its frames."""
+def add_item(row: RowContent, item: Mapping[str, Any], max_frames: int = _FRAMES) -> None:
+    """Adds the place of an item's bytes; of a clip, those of some of its frames, evenly spread."""
     parts = [item] if item.get("item_id") is not None else []
     if item.get("media") is None:
         frames = [part for part in item.get(PARTS_FIELD.name) or () if part["ext"] == FRAME_EXT]
-        places = np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).round().astype(int)
+        places = np.linspace(0, len(frames) - 1, min(max_frames, len(frames))).round().astype(int)
         parts = [frames[at] for at in places]
     row.items += [part["item_id"] for part in parts]
     row.ranges += [(part["media"], part["offset"], part["size"]) for part in parts]

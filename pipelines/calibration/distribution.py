@@ -14,16 +14,15 @@ import numpy as np
 from corpus.arrays import Ints
 from corpus.thresholds import Bound, Numbers
 from pipelines.calibration.cuts import ThresholdCut
+from pipelines.report.axis import multiples, round_numbers, round_step, spaced_ticks
 
 _STOPS = 400  # positions of a cut, about
 _BARS = 64
 _DIGITS = 3  # significant ones of a position on a logarithmic axis
 _ROUND = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # times a power of ten: positions on a logarithmic axis
 _NAMED = (1, 2, 5)  # those that the axis names
-_TICK_DISTANCE = 0.13  # of the axis, between two labels
 _OUTLIERS = 0.001  # of the numbers at either end, may lie beyond a linear axis: the bars at its ends count them
 _MIN_SHARE = 1e-6  # of the highest number, where a logarithmic axis begins at the lowest
-_TICKS = 5
 
 
 @dataclass(frozen=True)
@@ -72,12 +71,9 @@ class Distribution:
         low, high = float(self.stops[0]), float(self.stops[-1])
         if len(self.stops) < 2:
             return [(0.0, low)]
-        named = _round_numbers(low, high, _NAMED) if self.is_logarithmic else _multiples(low, high)
+        named = round_numbers(low, high, _NAMED) if self.is_logarithmic else multiples(low, high)
         places = np.interp(named, self.stops, np.linspace(0, 1, len(self.stops)))
-        found: list[tuple[float, float]] = []
-        for place, number in zip(places.tolist(), named.tolist(), strict=True):
-            if not found or place - found[-1][0] >= _TICK_DISTANCE:
-                found.append((place, number))
+        found = spaced_ticks(places.tolist(), named.tolist())
         return found if len(found) > 1 else [(0.0, low), (1.0, high)]
 
 
@@ -143,16 +139,10 @@ def _range(ascending: Numbers, cut: ThresholdCut) -> tuple[float, float]:
 
 
 def _linear(low: float, high: float) -> Numbers:
-    step = _round_step((high - low) / _STOPS or abs(high) / _STOPS or 1 / _STOPS)
+    step = round_step((high - low) / _STOPS or abs(high) / _STOPS or 1 / _STOPS)
     first, last = math.floor(low / step), math.ceil(high / step)
     digits = max(0, -math.floor(math.log10(step)) + 1)
     return np.round(np.arange(first, last + 1) * step, digits)
-
-
-def _round_step(step: float) -> float:
-    """Returns the next number up that is 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
 def _logarithmic(low: float, high: float) -> Numbers:
@@ -160,20 +150,7 @@ def _logarithmic(low: float, high: float) -> Numbers:
     digits = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(spread)))
     rounded = np.round(spread * digits) / digits
     rounded[0], rounded[-1] = np.floor(low * digits[0]) / digits[0], np.ceil(high * digits[-1]) / digits[-1]
-    return np.unique(np.concatenate([rounded, _round_numbers(rounded[0], rounded[-1], _ROUND)]))
-
-
-def _round_numbers(low: float, high: float, factors: Sequence[float]) -> Numbers:
-    """Returns the numbers between two that an axis over orders of magnitude names."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = np.array([round(factor * 10.0**power, 9) for power in powers for factor in factors])
-    return found[(found >= low) & (found <= high)]
-
-
-def _multiples(low: float, high: float) -> Numbers:
-    """Returns the multiples of a round step between two numbers: a handful."""
-    step = _round_step((high - low) / _TICKS)
-    return np.round(np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1) * step, 12)
+    return np.unique(np.concatenate([rounded, round_numbers(rounded[0], rounded[-1], _ROUND)]))
 
 
 def _bars(ascending: Numbers, stops: Numbers, bound: Bound) -> list[Bar]:

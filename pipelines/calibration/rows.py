@@ -140,23 +140,14 @@ def measure_rows(sample: SampledRows, cut: ThresholdCut, seed: int) -> Measured:
     """Returns the numbers of a cut over a sample."""
     if cut.threshold.nearest is not None:
         return _nearest(sample, cut, seed)
-    found = [_of_part(number, part, cut) for number, part in enumerate(sample.parts) if part.node in cut.nodes]
-    return _joined(found)
-
-
-def _joined(found: Sequence[Measured]) -> Measured:
-    empty = np.zeros(0, np.int64)
-    found = [Measured(np.zeros(0), empty, empty, empty), *found]
-    return Measured(
-        np.concatenate([each.numbers for each in found]),
-        np.concatenate([each.part for each in found]),
-        np.concatenate([each.row for each in found]),
-        np.concatenate([each.place for each in found]),
-    )
-
-
-def _of_part(number: int, part: Part, cut: ThresholdCut) -> Measured:
-    values = one_array(cut.threshold.numbers(part.tables[cut.threshold.table]))
+    numbers = np.array([number for number, part in enumerate(sample.parts) if part.node in cut.nodes], np.int64)
+    if not len(numbers):
+        return _nothing()
+    parts = [sample.parts[number] for number in numbers.tolist()]
+    tables = [part.tables[cut.threshold.table].select(cut.threshold.columns) for part in parts]
+    # All at once: a number of a few rows takes about as long as one of many.
+    values = one_array(cut.threshold.numbers(pa.concat_tables(tables, promote_options="permissive")))
+    starts = np.cumsum([0, *(len(part.rows) for part in parts)])
     row = np.arange(len(values))
     place = np.zeros(len(values), np.int64)
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
@@ -164,9 +155,15 @@ def _of_part(number: int, part: Part, cut: ThresholdCut) -> Measured:
         counts = np.bincount(row, minlength=len(values))
         place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         values = values.flatten()
-        known = values.is_valid()
-        values, row, place = values.filter(known), row[np.asarray(known)], place[np.asarray(known)]
-    return Measured(_float64(values), np.full(len(row), number), row, place)
+        known = np.asarray(values.is_valid())
+        values, row, place = values.filter(pa.array(known)), row[known], place[known]
+    at = np.searchsorted(starts, row, side="right") - 1
+    return Measured(_float64(values), numbers[at], row - starts[at], place)
+
+
+def _nothing() -> Measured:
+    empty = np.zeros(0, np.int64)
+    return Measured(np.zeros(0), empty, empty, empty)
 
 
 def _float64(values: pa.Array) -> Numbers:
@@ -179,7 +176,7 @@ def _nearest(sample: SampledRows, cut: ThresholdCut, seed: int) -> Measured:
     nearest, columns = cut.threshold.nearest, list(cut.threshold.columns)
     numbers = [number for number, part in enumerate(sample.parts) if part.node in cut.nodes]
     if nearest is None or not numbers:
-        return _joined([])
+        return _nothing()
     parts = [sample.parts[number] for number in numbers]
     part = np.repeat(numbers, [len(each.rows) for each in parts])
     row = np.concatenate([np.arange(len(each.rows)) for each in parts])

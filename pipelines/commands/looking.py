@@ -45,6 +45,27 @@ def search_command(
     guarded(work)
 
 
+def report_command(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option("--out", help="the file to write")] = Path("report.html"),
+    assignments: SetOption = None,
+) -> None:
+    """Writes one HTML file that shows what became of all rows, with examples, and how long it took."""
+    settings = read_settings_file(config, assignments)
+
+    def work(console: Any) -> int:
+        from pipelines.report.progress import ProgressBars
+        from pipelines.report.terminal import print_line
+        from pipelines.report.workspace_report import write_report
+
+        with ProgressBars(console) as bars, bars.bar("report") as bar:
+            path = write_report(settings, config.name, out, bar.set_progress)
+        print_line(console, f"written: {path}")
+        return 0
+
+    guarded(work)
+
+
 def calibrate_command(
     config: ConfigFile,
     stage: Annotated[str | None, typer.Option("--stage", help="only the thresholds of this stage")] = None,

@@ -33,18 +33,30 @@ def funnels(counts: TableCounts, plan: Plan, ready: set[str], sources: Collectio
     """Returns the funnel of each of the sources; `ready` are the paths of the tables that exist."""
     found = {}
     for source, index in ((name, index) for name, index in plan.indexes.items() if name in sources):
-        tables = [filtered for _, planned in plan.steps if (filtered := _filter_tables(planned, source))]
-        stages = [planned for planned in tables if not planned[0].node.dataset]
-        pairs = [planned for planned in tables if planned[0].node.dataset]
-        if pairs:
-            of_dataset = [each for each in pairs if each[0].node.dataset == pairs[0][0].node.dataset]
-            counted = list(counted_pairs(source, index, stages[-1] if stages else [], of_dataset, ready))
-        else:
-            counted = list(counted_tables(stages, ready))
-        found[source] = source_funnel(counts, index, counted)
+        found[source] = source_funnel(counts, index, counted_of_source(plan, source, ready))
         if repeated := duplicate_image_names(counts, plan.table(IMAGES, source), ready):
             found[source].setdefault("not_read", {})["images"] = {"duplicate_name": len(repeated)}
     return found
+
+
+def filtering_stages(plan: Plan, source: str) -> list[list[PlannedTable]]:
+    """Returns the tables of each stage that filters the rows of a source, then those of the stages that make and filter
+    its pairs; where several datasets have pairs of it, those of the first.
+    """
+    tables = [filtered for _, planned in plan.steps if (filtered := _filter_tables(planned, source))]
+    dataset = next((each[0].node.dataset for each in tables if each[0].node.dataset), "")
+    return [each for each in tables if each[0].node.dataset in ("", dataset)]
+
+
+def counted_of_source(plan: Plan, source: str, ready: set[str]) -> list[CountedTable]:
+    """Returns the tables of a source that are counted; `ready` are the paths of the tables that exist."""
+    tables = filtering_stages(plan, source)
+    stages = [planned for planned in tables if not planned[0].node.dataset]
+    pairs = [planned for planned in tables if planned[0].node.dataset]
+    if pairs:
+        index = plan.indexes[source]
+        return list(counted_pairs(source, index, stages[-1] if stages else [], pairs, ready))
+    return list(counted_tables(stages, ready))
 
 
 def duplicate_image_names(counts: TableCounts, images: Sequence[PlannedTable], ready: set[str]) -> list[str]:

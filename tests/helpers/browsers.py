@@ -22,7 +22,8 @@ _OVERLAPS = """() => {
   const candidates = [...document.body.querySelectorAll('*')].filter((element) =>
     visible(element) && !element.closest('script, style, svg *') && !element.matches('.cut-line') &&
     (has_text(element) || element.matches('img, input, button, svg')));
-  const boxes = candidates.map((element) => ({element, box: element.getBoundingClientRect()}))
+  // Of text that goes on in another line each line has a box of its own.
+  const boxes = candidates.flatMap((element) => [...element.getClientRects()].map((box) => ({element, box})))
     .filter((each) => each.box.width > 0 && each.box.height > 0)
     .sort((a, b) => a.box.top - b.box.top);
   const found = [];

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from corpus.read_ahead import read_ahead
 from corpus.settings import SettingsError
 from corpus.storage import Store
 from corpus.workspace import Workspace
@@ -22,6 +23,7 @@ from pipelines.sources.not_read import NOT_READ
 from pipelines.sources.source_shards import (
     CREDENTIALS_REMOVED,
     SourceIndex,
+    check_source,
     find_index,
     index_path,
     source_fingerprint,
@@ -62,17 +64,21 @@ def read_sources(workspace: Workspace, config: Config, write: bool, check: bool 
     plugs = {**config.sources, **config.evaluation_sources}
     sources = {name: settings.reader() for name, settings in plugs.items()}
     digests = {name: source_fingerprint(source) for name, source in sources.items()}
-    known = {name: find_index(workspace, name, digest) for name, digest in digests.items()}
+    indexes = read_ahead(lambda item: find_index(workspace, *item), digests.items())
+    known = dict(zip(digests, indexes, strict=True))
+    notes: dict[str, Mapping[str, Any]] = {}
     for name, source in sources.items():
-        if known[name] is None and (check or write):
+        if known[name] is None and write:
             source.check()
+        elif known[name] is None and check:
+            notes[name] = check_source(workspace, name, source, digests[name])
     for name, digest in digests.items():
         index = known[name]
         if index is None and write:
             index = write_source_shards(workspace, name, sources[name], digest)
         if index is None:
             found.unread.append(name)
-            found.notices.extend(source_notices(name, getattr(sources[name], "notes", {})))
+            found.notices.extend(source_notices(name, notes.get(name) or getattr(sources[name], "notes", {})))
         else:
             found.indexes[name] = index
             where = workspace.store.full(index_path(name, index.fingerprint))

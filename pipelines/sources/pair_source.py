@@ -35,6 +35,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.hashing import Hashes, digest
+from corpus.read_ahead import read_ahead
 from corpus.sampling import random_numbers
 from corpus.schema import Modality
 from corpus.stage import Gives
@@ -138,8 +139,8 @@ class PairReader(ABC, Generic[_P]):
 
     def check(self) -> None:
         """Checks the columns of all files. Raises SettingsError for what `shards` would raise because of them."""
-        for file in self.files:
-            self._paths_of(file)
+        for file, paths in zip(self.files, read_ahead(paths_or_damage, self.files), strict=True):
+            self._checked_paths(file, paths)
         self._raise_if_none_is_readable()
 
     def readable(self, files: Iterable[FileInfo] | None = None) -> Iterator[tuple[FileInfo, set[str]]]:
@@ -156,10 +157,11 @@ class PairReader(ABC, Generic[_P]):
 
     def _paths_of(self, file: FileInfo) -> set[str] | None:
         """Lists the paths in a file that has what is needed; None for one that cannot be read, which is noted."""
-        try:
-            present = paths_in(file)
-        except UnreadableFileError as error:
-            self._leave_out(error)
+        return self._checked_paths(file, paths_or_damage(file))
+
+    def _checked_paths(self, file: FileInfo, present: set[str] | UnreadableFileError) -> set[str] | None:
+        if isinstance(present, UnreadableFileError):
+            self._leave_out(present)
             return None
         if present:
             self.require(present, file.url)
@@ -238,6 +240,14 @@ class PairReader(ABC, Generic[_P]):
         """The rows that are malformed and the files that were not read, for people."""
         bad_records = self.bad_records.lines()
         return ({"faults": bad_records} if bad_records else {}) | self.not_read.notes()
+
+
+def paths_or_damage(file: FileInfo) -> set[str] | UnreadableFileError:
+    """Lists the paths in a file, as `paths_in`; or the error of one that can't be read."""
+    try:
+        return paths_in(file)
+    except UnreadableFileError as error:
+        return error
 
 
 def draw_pairs(pairs: Iterable[SourcePair], rows: int | None, seed: int, counts: dict[str, int]) -> Iterator[pa.Table]:

@@ -6,6 +6,7 @@ rows are the same, and all tables that were made of it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from corpus.schema import Status
 from corpus.stage import ROWS, fingerprint
-from corpus.storage import MissingError
+from corpus.storage import MissingError, StorageError
 from corpus.urls import urls_without_credentials, without_credentials
 from corpus.workspace import TableKey, Workspace
 from pipelines.sources.base import Source
@@ -75,6 +76,21 @@ def find_index(workspace: Workspace, owner: str, name: str) -> SourceIndex | Non
         return SourceIndex.from_json(workspace.store.read(index_path(owner, name)))
     except MissingError:
         return None
+
+
+def check_source(workspace: Workspace, owner: str, source: Source, name: str) -> Mapping[str, Any]:
+    """Checks the files of a source that has not been read, once for each fingerprint; returns its notes about them.
+
+    Raises SettingsError as `Source.check` does. A workspace that can't be written to keeps nothing.
+    """
+    path = f"{TableKey('tables', owner, ROWS).folder}/checked.{name}.json"
+    with contextlib.suppress(MissingError):
+        return json.loads(workspace.store.read(path))
+    source.check()
+    notes = dict(getattr(source, "notes", {}))
+    with contextlib.suppress(StorageError):
+        workspace.store.publish(path, json.dumps(notes).encode())
+    return notes
 
 
 def write_source_shards(workspace: Workspace, owner: str, source: Source, name: str) -> SourceIndex:

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.settings import SettingsError
+from corpus.storage import Store
 from mining.vector_files import VectorLookup, find_vector_files, open_vector_file
+from tests.helpers.requests import counted_requests
 
 DIMENSION = 6
 
@@ -106,3 +108,18 @@ def test_a_files_version_changes_with_it(tmp_path: Path) -> None:
     assert before == find_vector_files([str(tmp_path / "*.npy")])
     write_npy(tmp_path / "a.npy", ["a", "b"], matrix(2))
     assert before[0].identity != find_vector_files([str(tmp_path / "a.npy")])[0].identity
+
+
+def test_files_of_a_glob_are_found_by_one_listing(tmp_path: Path, memory_store: str) -> None:
+    store = Store(memory_store)
+    for number in range(20):
+        store.publish(f"vectors/{number}.npy", bytes(number))
+    store.publish("vectors/folder.npy/other.txt", b"")
+    with counted_requests() as requests:
+        found = find_vector_files([store.full("vectors/*.npy")])
+    assert sorted(file.size for file in found) == list(range(20))
+    assert len(requests.made) < 6, "not one for each file"
+    (tmp_path / "one.npy").write_bytes(b"12")
+    (tmp_path / "link.npy").symlink_to("one.npy")
+    (tmp_path / "broken.npy").symlink_to("none.npy")
+    assert [Path(file.path).name for file in find_vector_files([str(tmp_path / "*.npy")])] == ["link.npy", "one.npy"]

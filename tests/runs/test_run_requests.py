@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from corpus.settings import parse_settings
+from corpus.storage import Store
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.report.terminal import Terminal
@@ -76,3 +79,41 @@ def test_what_is_done_costs_the_same_for_any_number_of_shards(done: Path, work: 
     assert counts["LIST"] <= stages + 4
     of_lease = 3 if work is run_all else 0  # whether there is one, whether it is ours, and so before it is removed
     assert counts["GET"] <= 4 + of_lease, "the index of the source, the counts, the last run's log"
+
+
+def stored_inputs(folder: Path, number: int) -> Config:
+    """The same pictures and captions, in tars and files of a store."""
+    config = bucket_config(folder, MANY)
+    store = Store(f"memory://inputs-{folder.name}")
+    rows = (folder / str(MANY) / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    for part in range(number):
+        store.publish(f"rows/{part}.jsonl", b"".join(rows[part::number]))
+        with store.writer(f"images/{part}.tar") as file, tarfile.open(fileobj=file, mode="w") as tar:
+            for image in sorted((folder / str(MANY)).glob("*.png"))[part::number]:
+                tar.add(image, image.name)
+    data = config.model_dump(mode="json")["sources"]["web"]
+    source = {**data, "files": [store.full("rows")], "images": {"archives": {"paths": [store.full("images")]}}}
+    changed = {"sources": {"web": source}, "workspace": f"{config.workspace}-stored"}
+    return parse_settings({**config.model_dump(mode="json"), **changed}, Config)
+
+
+def inputs_read(config: Config, work: Callable[[Config], object]) -> Counter[str]:
+    """How often contents of inputs are read, by path; listings and what tells versions are no reading."""
+    with counted_requests() as found:
+        work(config)
+    return Counter(path for kind, path in found.made if kind in ("GET", "OPEN") and "/inputs-" in path)
+
+
+def test_a_plan_reads_no_input_that_it_has_read_before(tmp_path: Path) -> None:
+    config = stored_inputs(tmp_path, 3)
+    plan = lambda config: plan_run(config, Selection())  # noqa: E731
+    assert len(inputs_read(config, plan)) == 3, "the files of rows are checked"
+    assert inputs_read(config, plan) == {}, "not again, although they have not been read"
+    assert len(inputs_read(config, run_all)) == 6
+    for work in (plan, run_all, workspace_status):
+        assert inputs_read(config, work) == {}, work
+    store = Store(f"memory://inputs-{tmp_path.name}")
+    rows = store.read("rows/1.jsonl")
+    store.remove("rows/1.jsonl")
+    store.publish("rows/1.jsonl", rows.replace(b"word9 ", b"another "))
+    assert len(inputs_read(config, plan)) == 3, "of a source that has changed all files are checked"

@@ -9,10 +9,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from corpus.settings import SettingsError
 from corpus.stage import ROWS
 from corpus.storage import Store
 from corpus.workspace import TableKey, Workspace
-from pipelines.sources.source_shards import SourceIndex, find_index, source_fingerprint, write_source_shards
+from pipelines.sources.source_shards import (
+    SourceIndex,
+    check_source,
+    find_index,
+    source_fingerprint,
+    write_source_shards,
+)
 
 SHARD_ROWS = 5
 SCHEMA = pa.schema([("url", pa.string()), ("text", pa.string()), ("width", pa.int32()), ("licence", pa.string())])
@@ -205,3 +212,38 @@ def test_credentials_are_taken_off_urls_before_anything_is_written_and_counted(
     assert set(rows.column("download_error").to_pylist()) == {"<http://example.org/> refused"}
     assert len(written) == 4 and not any(b"secret" in data for data in written)
     assert "credentials_removed" not in take(workspace, ToySource(12)).notes
+
+
+class CheckedSource(ToySource):
+    """A source that counts its checks, and notes a file that it leaves out; damaged, it has nothing to read."""
+
+    def __init__(self, version: int, damaged: bool = False) -> None:
+        super().__init__(5, version)
+        self.checks, self.damaged, self.notes = 0, damaged, {}
+
+    def check(self) -> None:
+        self.checks += 1
+        if self.damaged:
+            raise SettingsError("nothing can be read")
+        self.notes = {"not_read": {"lines": ["one.parquet: cut off"]}}
+
+
+def check(workspace: Workspace, source: CheckedSource) -> Any:
+    return check_source(workspace, "toy", source, source_fingerprint(source))
+
+
+def test_a_source_is_checked_once_for_each_fingerprint(store_url: str) -> None:
+    workspace = Workspace(store_url)
+    first, again, other = CheckedSource(1), CheckedSource(1), CheckedSource(2)
+    expected = {"not_read": {"lines": ["one.parquet: cut off"]}}
+    assert [check(workspace, source) for source in (first, again, other)] == [expected] * 3
+    assert [source.checks for source in (first, again, other)] == [1, 0, 1]
+    assert find_index(workspace, "toy", source_fingerprint(first)) is None, "it is not read"
+
+
+def test_a_check_that_fails_is_made_again(tmp_path: Path) -> None:
+    source = CheckedSource(1, damaged=True)
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="nothing can be read"):
+            check(Workspace(tmp_path), source)
+    assert source.checks == 2

@@ -87,8 +87,12 @@ def main() -> None:
         ("media at 63 KB an image, 60 % alive", lambda n: _bytes(0.6 * 63e3 * n)),
         ("shuffle of `duplicates`", lambda n: _bytes(shuffled * 0.6 * n)),
         (
-            "clusters of duplicates on the driver, while `duplicates` finalizes",
+            "clusters of duplicates: in memory at once, or in files",
             lambda n: _bytes(_FAMILY_BYTES * _IN_FAMILIES * 0.6 * n),
+        ),
+        (
+            "— of it on the driver, with `engine.max_driver_rows` of 20 million",
+            lambda n: _bytes(_FAMILY_BYTES * min(_IN_FAMILIES * 0.6 * n, 20e6 / 5)),
         ),
         ("listing calls of a plan, 1,000 names each", lambda n: f"{stages * max(1, n / SHARD_ROWS / 1000):,.0f}"),
         ("planning, one core", lambda n: _seconds(seconds * stages * n / SHARD_ROWS)),

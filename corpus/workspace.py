@@ -160,7 +160,7 @@ class Workspace:
                 parquet = pq.ParquetFile(file)
                 names = set(parquet.schema_arrow.names)
                 present = [column for column in columns if column.partition(".")[0] in names]
-                return parquet.read(columns=present).replace_schema_metadata(None)
+                return parquet.read(columns=present, use_threads=False).replace_schema_metadata(None)
 
     def read_tables(
         self, paths: Iterable[str], columns: Sequence[str] | None = None, at_once: int = AT_ONCE

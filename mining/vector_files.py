@@ -75,7 +75,11 @@ def _globbed(fs: Any, path: str) -> dict[str, Any]:
     parts = path.split("/")
     fixed = next((at for at, part in enumerate(parts) if any(each in part for each in "*?[")), len(parts))
     found = expand_glob(fs, "/".join(parts[:fixed]), "/".join(parts[fixed:])) if fixed < len(parts) else {}
-    return {name: info for name, info in found.items() if info["type"] != "directory"}
+    return {name: info for name, info in found.items() if _is_file(fs, name, info)}
+
+
+def _is_file(fs: Any, name: str, info: dict[str, Any]) -> bool:
+    return info["type"] == "file" or (info["type"] != "directory" and fs.isfile(name))  # of links, what they lead to
 
 
 class VectorFile:

@@ -95,8 +95,8 @@ class EngineSettings(Settings):
     max_driver_rows: int = tuning(
         20_000_000,
         ge=1,
-        description="The rows in families of duplicates that come together where the run is started, some 300 bytes "
-        "each; of more the families are found in rounds over the shuffle, through files in the workspace.",
+        description="The rows in families of duplicates that come together where the run is started, 1 to 2 GB for the "
+        "default; of more the families are found in rounds over the shuffle, through files in the workspace.",
     )
     stall_timeout_s: float = tuning(
         600.0,

@@ -109,6 +109,15 @@ class EngineSettings(Settings):
         description='The address of a running Ray cluster, such as "auto" or "ray://host:10001"; null starts one '
         "(ray).",
     )
+    runtime_env: dict[str, Any] = tuning(
+        {},
+        description='A runtime environment that Ray makes on each machine, such as {"working_dir": "."} (ray).',
+    )
+    cluster_timeout_s: float = tuning(
+        1800.0,
+        gt=0,
+        description="Seconds to wait for a machine with the processors and GPUs that a stage needs (ray).",
+    )
     runner: str = tuning(
         "FnApiRunner",
         description='The name of the runner: Beam\'s own one, or another such as "DataflowRunner" (beam).',
@@ -135,7 +144,7 @@ def open_engine(settings: EngineSettings, notify: Notify = print_to_stderr, **co
     if settings.kind == "ray":
         from pipelines.engines.ray import RayEngine
 
-        return RayEngine(settings)
+        return RayEngine(settings, notify)
     if settings.kind == "beam":
         from pipelines.engines.beam_warnings import needs_cloud_packages, without_package_warnings
 

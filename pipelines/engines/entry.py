@@ -8,35 +8,41 @@ bytes: unpickling them imports this package.
 from __future__ import annotations
 
 import importlib
-import pickle
 import sys
 from typing import Any
 
 from rzen_corpus import Origin, use
 
-_MODULE = "pipelines.engines.ray"
+_MODULE = "pipelines.engines.ray_tasks"
 
 
-def call(origin: Origin, name: str, arguments: bytes, *objects: Any) -> Any:
-    """Calls a function of `pipelines.engines.ray` with arguments that are pickled, and objects of the cluster's."""
-    return getattr(_module(origin), name)(*pickle.loads(arguments), *objects)  # noqa: S301 - the driver's own bytes
+def call(origin: Origin, call: bytes, *objects: Any) -> Any:
+    """Runs a `RemoteCall`, which is pickled, with objects of the cluster's."""
+    return _module(origin).run_call(call, *objects)
+
+
+def check(origin: Origin) -> None:
+    """Imports this package. Raises ImportError where it isn't there, or is other code than the driver's."""
+    _module(origin)
 
 
 class WorkerActor:
-    """The actor of a worker: a process that keeps a job open. Its calls run one at a time."""
+    """The actor of a worker: a process that keeps a job open."""
 
-    def open(self, origin: Origin, job: bytes) -> Any:
+    def open(self, origin: Origin, limit: bytes, job: bytes) -> None:
         """Opens the job."""
-        self._session = _module(origin).open_session(job)
-        return {}
+        self._function = _module(origin).open_function(job, limit)
 
-    def start(self, position: int, item: bytes) -> Any:
-        """See `WorkerSession.start`."""
-        return self._session.start(position, pickle.loads(item))  # noqa: S301
+    def run(self, label: str, item: bytes) -> Any:
+        """Runs an item, which is called `label`; on several threads, where the job may have several in flight."""
+        return self._function(label, item)
 
-    def finish(self) -> Any:
-        """See `WorkerSession.finish`."""
-        return self._session.finish()
+
+class Placeholder:
+    """An actor that does nothing: while it waits for room, an autoscaler sees what the cluster lacks."""
+
+    def start(self) -> None:
+        """Returns as soon as there is room."""
 
 
 def _module(origin: Origin) -> Any:

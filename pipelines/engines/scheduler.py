@@ -1,23 +1,16 @@
-"""The scheduler assigns items to workers until every item has its result, and runs those of crashed workers again.
-
-The local and the ray engine share it; each has its kind of worker, and its way to wait for one. A `WorkerSession` is
-the other side, within a worker: a job that is opened once, with several items in flight.
-"""
+"""The items that are still to run, and the session of a worker: a job that is opened once, with several in flight."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from corpus.execution import Job, close_function
 
 _I = TypeVar("_I")
 _O = TypeVar("_O")
-
-ResultsByPosition = dict[int, Any]  # position of an item -> the job's result
-Call = Any  # a future or an object reference; hashable
 
 MAX_CRASHES = 3  # of a worker that had this one item; then the item is abandoned
 
@@ -119,70 +112,3 @@ class WorkerSession(Generic[_I, _O]):
         """Cancels the items that have not started, and releases the resources of the function."""
         self.stop()
         close_function(self._function)
-
-
-class WorkerCrashed(Exception):
-    """A worker process died, and with it the items that were assigned to it."""
-
-
-class CallWorker(Protocol):
-    """A worker as the scheduler sees it. It takes one call at a time; each call ends in `ResultsByPosition`."""
-
-    assigned: set[int]  # positions of its unfinished items
-
-    def open(self, job: Job[Any, Any]) -> Call:
-        """Opens the job; the call ends with no results."""
-        ...
-
-    def start(self, position: int, item: Any) -> Call:
-        """Starts an item; the call ends when there is room for another."""
-        ...
-
-    def finish(self) -> Call:
-        """Waits for at least one of the assigned items."""
-        ...
-
-    def result(self, call: Call) -> ResultsByPosition:
-        """Returns the results of an ended call. Raises WorkerCrashed, or what the job raised."""
-        ...
-
-    def replace(self) -> None:
-        """Starts a new worker in place of a crashed one."""
-        ...
-
-
-def run_items(
-    workers: Sequence[CallWorker], wait: Callable[[Collection[Call]], Call], job: Job[_I, _O], items: Sequence[_I]
-) -> Iterator[_O]:
-    """Runs every item and yields the results in the order in which they finish; `wait` returns a call that has ended.
-
-    Returns as soon as every item has its result, even if a worker has not opened yet. Raises what the job raised, or
-    RuntimeError when workers crash before they have an item.
-    """
-    tracker = RetryTracker(len(items))
-    calls = {worker.open(job): worker for worker in workers}
-    unfinished, failed_opens = len(items), 0
-    while unfinished:
-        call = wait(calls)
-        worker = calls.pop(call)
-        try:
-            finished = worker.result(call)
-        except WorkerCrashed as error:
-            failed_opens += not worker.assigned
-            if failed_opens == MAX_CRASHES:
-                raise RuntimeError(f"workers died {MAX_CRASHES} times before any item was assigned: {error}") from error
-            reason = f"its worker died {MAX_CRASHES} times"
-            finished = {at: job.on_worker_lost(items[at], reason) for at in tracker.crashed(worker.assigned)}
-            worker.replace()
-            worker.assigned.clear()
-            calls[worker.open(job)] = worker
-        else:
-            worker.assigned -= finished.keys()
-            position = tracker.take(worker.assigned)
-            if position is not None:
-                worker.assigned.add(position)
-                calls[worker.start(position, items[position])] = worker
-            elif worker.assigned:
-                calls[worker.finish()] = worker
-        unfinished -= len(finished)
-        yield from finished.values()

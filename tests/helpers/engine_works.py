@@ -136,6 +136,18 @@ class ForksAndDies(Square):
 
 
 @dataclass(frozen=True)
+class Gated(Square):
+    """Begins, and goes on when the gate is open. `items` are those that wait; none given, all."""
+
+    gate: str = ""
+    items: tuple[int, ...] = ()
+
+    def square(self, item: int) -> Outcome:
+        wait_at(self.gate, item, self.items)
+        return super().square(item)
+
+
+@dataclass(frozen=True)
 class LeavesAFile(Square):
     """Leaves a file when it is closed; its result says which process opened it, and how often that opened any."""
 
@@ -187,11 +199,15 @@ class Rows:
     dies_on: int = -1  # always, or where `marker` is given, only while that file does not exist
     marker: str = ""
     resources: Resources = ONE
+    gate: str = ""  # at which the items of `waits` wait
+    waits: tuple[int, ...] = ()
 
     def open(self) -> Callable[[int], pa.Table]:
         return self.emit
 
     def emit(self, item: int) -> pa.Table:
+        if item in self.waits:
+            wait_at(self.gate, item, self.waits)
         if item == self.dies_on:
             die_unless(self.marker)
         if item == self.raises_on:
@@ -249,6 +265,38 @@ class Fifo:
         """The next byte, or b"" when every writer is gone; AssertionError when neither happens for a minute."""
         assert self._poll.poll(60_000), "the workers neither came nor went"
         return os.read(self._handle, 1)
+
+
+class Gate:
+    """Where items wait. They say that they have begun, and go on when it is open, on whichever machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder)
+        for name in ("begun", "open"):
+            os.mkfifo(folder / name)
+        self._begun = os.open(folder / "begun", os.O_RDWR | os.O_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(self._begun, select.POLLIN)
+
+    def wait(self, items: int) -> None:
+        """Waits until so many items have begun; AssertionError when they don't within a minute."""
+        for _ in range(items):
+            assert self._poll.poll(60_000), "no item began"
+            os.read(self._begun, 1)
+
+    def open(self) -> None:
+        """Lets all items go on, those that come later as well."""
+        os.open(f"{self.path}/open", os.O_RDWR)
+
+
+def wait_at(gate: str, item: int, items: tuple[int, ...]) -> None:
+    """Waits at a gate, where the item is one that does."""
+    if items and item not in items:
+        return
+    handle = os.open(f"{gate}/begun", os.O_WRONLY)
+    os.write(handle, b"x")
+    os.close(handle)
+    os.close(os.open(f"{gate}/open", os.O_RDONLY))
 
 
 def environment() -> dict[str, str]:

@@ -18,6 +18,8 @@ HEAVY |= {"ray", "apache_beam", "av", "scenedetect", "img2dataset"}
 # The modules that are there for a heavy one's sake. They in turn are imported inside functions, or by each other.
 AT_HOME = {
     "pipelines/engines/ray.py": {"ray"},
+    "pipelines/engines/ray_cluster.py": {"ray"},
+    "pipelines/engines/ray_host.py": {"ray"},
     "pipelines/engines/beam.py": {"apache_beam"},
     "pipelines/engines/beam_functions.py": {"apache_beam"},
     "serving/vllm/engine.py": {"vllm"},

@@ -16,7 +16,7 @@ def ray_address() -> Iterator[str]:
     engine_or_skip("ray")
     import ray
 
-    from pipelines.engines.ray import start_local
+    from pipelines.engines.ray_cluster import start_local
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", environment()["PYTHONPATH"])

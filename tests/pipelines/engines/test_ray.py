@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import rzen_corpus
 from corpus.stage import Resources
 from pipelines.engines import EngineSettings
 from tests.helpers.engine_works import Deadly, DiesOnOpening, Fifo, Hang, Meeting, Pair, Rows, Square, environment, sums
@@ -87,25 +86,6 @@ def test_closing_the_iterator_stops_the_actors(engine: RayEngine, tmp_path: Path
     assert fifo.read() == b"x"
     outcomes.close()  # type: ignore[attr-defined]
     assert fifo.read() == b""
-
-
-@pytest.mark.parametrize("resources", [TASK, MODEL])
-def test_other_code_on_a_machine_is_one_error(
-    ray_address: str, monkeypatch: pytest.MonkeyPatch, resources: Resources
-) -> None:
-    monkeypatch.setattr(rzen_corpus, "origin", lambda: ("/elsewhere", "0.0.9", "c0de" * 16))
-    engine = RayEngine(EngineSettings(kind="ray", workers=2))
-    run = r"but the run is of rzen-corpus 0\.0\.9 \(code c0dec0de\) in /elsewhere: install the same version"
-    with pytest.raises(ImportError, match=rf"^\S+ has rzen-corpus {rzen_corpus.__version__} \(code .*, {run}"):
-        list(engine.map(Square(resources=resources), range(2)))
-    with pytest.raises(ImportError, match=run):
-        list(engine.map_reduce(Rows(), [1, 2], sums, 2))
-
-
-def test_more_than_the_cluster_has_is_refused(ray_address: str) -> None:
-    engine = RayEngine(EngineSettings(kind="ray"))
-    with pytest.raises(RuntimeError, match="one worker needs"):
-        list(engine.map(Square(resources=Resources(gpus=3)), range(2)))
 
 
 @pytest.mark.parametrize("existing", [True, False])

@@ -309,7 +309,7 @@ def _run_map(opened: _OpenMap, task: ShardTask) -> _Written:
     # table can never point into the other's.
     number = uuid.uuid4().hex[:8]
     media = MediaWriter(workspace.store, f"{task.media}.{number}.tar")
-    journal = None if opened.isolated else _open_journal(stage, workspace, task, number)
+    journal = None if opened.isolated else _open_journal(stage, workspace, task, number, media)
     try:
         shard, status, reason = _load(stage, workspace, task, media)
         shard = replace(shard, pools=opened.pools, journal=journal)
@@ -335,11 +335,13 @@ def _run_map(opened: _OpenMap, task: ShardTask) -> _Written:
     return written
 
 
-def _open_journal(stage: MapStage, workspace: Workspace, task: ShardTask, attempt: str) -> Journal | None:
+def _open_journal(
+    stage: MapStage, workspace: Workspace, task: ShardTask, attempt: str, media: MediaWriter
+) -> Journal | None:
     if stage.journal_schema is None:
         return None
     folder, name = journal_folder(task.source, stage.name, task.shard), task.media.rpartition("/")[2]
-    return Journal(workspace.store, folder, name, attempt, stage.journal_schema)
+    return Journal(workspace.store, folder, name, attempt, stage.journal_schema, media)
 
 
 def _retry_rows(stage: MapStage, before: pa.Table, retry: frozenset[str]) -> np.ndarray:

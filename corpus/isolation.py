@@ -19,9 +19,9 @@ import pyarrow as pa
 from corpus.child_process import exit_with_parent
 from corpus.media import MediaWriter
 from corpus.outages import patient_storage, storage_retry_s
+from corpus.pending_file import drop_pending
 from corpus.processes import ParentPipe
 from corpus.stage import MapStage, Shard
-from corpus.storage import drop_pending
 
 
 class ProcessDied(RuntimeError):

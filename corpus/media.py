@@ -13,7 +13,8 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from corpus.storage import PendingFile, StorageError, Store, storage_errors
+from corpus.pending_file import PendingFile
+from corpus.storage import StorageError, Store, storage_errors
 from corpus.tars import BLOCK
 
 _END = bytes(2 * BLOCK)
@@ -111,6 +112,20 @@ class MediaWriter:
         if size > MAX_BYTES:
             raise ValueError(f"{item.hex()}.{ext}: {size} bytes, a tar takes {MAX_BYTES}")
         return self._once(item, size, lambda tar: tar.add_file(f"{item.hex()}.{ext}", file, size))
+
+    def link(self, path: str) -> bool:
+        """Gives the tar, as far as it is and will be written, a second name in a local folder; tells whether it has
+        one.
+        """
+        with self._lock:
+            return self._pending is not None and not self._closed and self._pending.link(path)
+
+    def flush(self) -> None:
+        """Hands what was added to the system, which keeps it when this process is killed."""
+        with self._lock:
+            if self._pending is not None and not self._closed:
+                with storage_errors(self.path):
+                    self._pending.file.flush()
 
     def commit(self) -> None:
         """Publishes the tar under its name; nothing is written when no item was added."""

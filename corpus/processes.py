@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from corpus import child_process
+from corpus.pending_file import drop_pending
 from corpus.printable import printable
-from corpus.storage import drop_pending
 
 _STUCK = 70  # exit code: EX_SOFTWARE of sysexits.h
 _FEW_ARENAS = {"MALLOC_ARENA_MAX": "1"}  # glibc reserves 128 MB of address space for each thread that allocates

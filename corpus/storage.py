@@ -8,15 +8,12 @@ is atomic there.
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import io
 import itertools
 import operator
 import os
 import re
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar
@@ -24,8 +21,9 @@ from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 import fsspec
 
 from corpus.outages import wait_out
+from corpus.pending_file import PendingFile
 from corpus.remote_file import RemoteFile
-from corpus.storage_error import MissingError, StorageError, error_reason, storage_errors
+from corpus.storage_error import MissingError, StorageError, storage_errors, try_storage
 
 CONNECTIONS = 64  # to a store, of a process
 _S3_PROTOCOLS = ("s3", "s3a")
@@ -153,7 +151,9 @@ class Store:
                 return local.open("rb")
             options = {} if read_ahead else {"cache_type": "none"}
             remote = self._fs_for(path).open(self.full(path), "rb", **options)
-        return io.BufferedReader(RemoteFile(remote, lambda read: _attempt(read, self.full(path), self.root_of(path))))
+        return io.BufferedReader(
+            RemoteFile(remote, lambda read: try_storage(read, self.full(path), self.root_of(path)))
+        )
 
     def open_native(self, path: str) -> Any:
         """Opens a file for Arrow, which reads local ones itself.
@@ -292,114 +292,9 @@ class Store:
         ]  # some list a folder's marker inside it
 
 
-_spools: set[Path] = set()  # of this process: what lies about while files are being written
-
-
-def drop_pending() -> None:
-    """Removes what unfinished files have written so far. For a process that is about to end without unwinding."""
-    for spool in list(_spools):
-        with contextlib.suppress(OSError):
-            spool.unlink(missing_ok=True)
-
-
-class _Spool(io.FileIO):
-    """The temporary file of a pending one. An error of the disk names the file that was to be written."""
-
-    where = ""
-
-    def write(self, data: Any) -> int:
-        try:
-            return super().write(data)
-        except OSError as error:
-            raise StorageError.caused_by(error, f"{self.where}: cannot be written: {error_reason(error)}") from error
-
-
-class PendingFile:
-    """A file that is being written: `commit` makes it appear under its name, whole; `abort` leaves nothing behind.
-
-    On its way to an object store it lies in the temporary folder (TMPDIR), which needs room for it.
-    """
-
-    file: IO[bytes]
-    durable = True  # a local file is on the disk when it gets its name
-
-    def __init__(self, target: str, fs: Any | None, store: str = "") -> None:
-        self._target = target
-        self._fs = fs  # None: local
-        self._store = store
-        with storage_errors(target):
-            if fs is None:  # in the same folder, so that the rename stays inside one file system
-                path = Path(target)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._spool = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-                _spools.add(self._spool)
-                handle = _unnamed_file(path.parent)
-                self._named = handle is None
-                raw = _Spool(str(self._spool) if handle is None else handle, "x+" if handle is None else "w+")
-                raw.where = target
-            else:
-                handle, name = tempfile.mkstemp(prefix="rzen-corpus-")
-                self._spool = Path(name)
-                _spools.add(self._spool)
-                raw = _Spool(handle, "w+")
-                raw.where = f"{target}: its temporary file {name} (TMPDIR)"
-            self.file = io.BufferedRandom(raw)
-
-    def commit(self) -> None:
-        """Publishes what was written. It stays unpublished if this raises; `abort` is still due."""
-        fs = self._fs
-        with storage_errors(self._target):
-            if fs is None:
-                self.file.flush()
-                if self.durable:
-                    os.fsync(self.file.fileno())  # a rename must not outlive the bytes it names
-                if not self._named:  # a link can't replace a file, a rename can
-                    handle = self.file.fileno()  # given twice: without a folder, Python's link would not follow
-                    os.link(f"/proc/self/fd/{handle}", self._spool, src_dir_fd=handle, follow_symlinks=True)
-                self.file.close()
-                self._spool.replace(self._target)
-                if self.durable:
-                    _sync_folder(self._spool.parent)  # nor may a later file that names this one outlive the rename
-            else:
-                self.file.close()
-                _attempt(lambda: fs.put_file(str(self._spool), self._target), self._target, self._store)
-                self._spool.unlink()
-        _spools.discard(self._spool)
-
-    def abort(self) -> None:
-        """Drops what was not committed."""
-        with contextlib.suppress(OSError):  # closing writes what is buffered, and the disk may be full
-            self.file.close()
-        self._spool.unlink(missing_ok=True)
-        _spools.discard(self._spool)
-
-
-def _unnamed_file(folder: Path) -> int | None:
-    """Returns a file without a name, of which a kill leaves nothing behind; None where the system has no such files."""
-    flag = getattr(os, "O_TMPFILE", None)
-    if flag is None or not Path("/proc/self/fd").is_dir():
-        return None
-    try:
-        return os.open(folder, flag | os.O_RDWR, 0o666)
-    except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):  # as file systems say it
-            return None
-        raise
-
-
 def is_absolute(path: str) -> bool:
     """Returns whether a path names its own root (a local absolute path or a URL) instead of lying in a store."""
     return path.startswith("/") or "://" in path
-
-
-def _attempt(call: Callable[[], _T], path: str, store: str) -> _T:
-    """Returns what a call returns, which is made again while the store is away. Raises StorageError."""
-
-    def named() -> _T:
-        with storage_errors(path):
-            return call()
-
-    return wait_out(named, store)
 
 
 def _without_local_scheme(url: str) -> str:
@@ -421,12 +316,3 @@ def _read_local_ranges(requests: list[tuple[str, int, int, int]], found: list[An
         with storage_errors(path), Path(path).open("rb", buffering=0) as file:
             for _, offset, size, at in group:
                 found[at] = os.pread(file.fileno(), size, offset)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems cannot
-            os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from corpus.outages import is_outage
+from corpus.outages import is_outage, wait_out
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_T = TypeVar("_T")
 
 
 class StorageError(OSError):
@@ -49,3 +52,13 @@ def error_reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: free some" if error.errno in DISK_FULL else error.strerror
     return str(error) or type(error).__name__
+
+
+def try_storage(call: Callable[[], _T], path: str, store: str) -> _T:
+    """Returns what a call returns, which is made again while the store is away. Raises StorageError."""
+
+    def named() -> _T:
+        with storage_errors(path):
+            return call()
+
+    return wait_out(named, store)

@@ -15,6 +15,7 @@ TESTS = ROOT / "tests"
 TESTED_BY = {
     # What happens around a stage, tested with jobs.
     "corpus/bisection.py": "corpus/test_execution.py",
+    "corpus/pending_file.py": "corpus/test_storage.py",
     "corpus/storage_error.py": "corpus/test_outages.py",
     # Schemas, protocols and settings alone: tested with what fills them.
     "filters/decontamination/evaluation.py": "filters/decontamination/test_leaks.py",

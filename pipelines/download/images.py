@@ -18,7 +18,7 @@ from corpus.image.limits import JPEG_MAX_SIDE_PX, ImageLimits, reject_reason
 from corpus.image.stock_reader import UndecodableError, error_message
 from corpus.journal import Journal
 from corpus.media import MediaWriter
-from corpus.schema import LOCATION_FIELDS, PLACE_FIELDS, SHA256, Status, id_of_digest, table_schema
+from corpus.schema import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
 from corpus.settings import Settings, tuning
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, Resources, Shard, SourceInfo
 from pipelines.fetch import Fetched, FetchSettings, fetch
@@ -86,11 +86,11 @@ ITEMS_SCHEMA = pa.schema(
     ]
 )
 
-# What the journal has of each URL: its item with the bytes, not where they lie.
+# What the journal has of each URL: its item with the bytes.
 _JOURNAL_SCHEMA = pa.schema(
     [
         pa.field("url", pa.string()),
-        *[field for field in table_schema(ITEMS_SCHEMA) if field.name not in PLACE_FIELDS],
+        *[field for field in table_schema(ITEMS_SCHEMA) if field.name != "media"],
         pa.field("content", pa.large_binary()),
     ]
 )
@@ -142,9 +142,10 @@ class Download(MapStage):
         def stored_with_index(fetched: Fetched) -> tuple[int, Stored]:
             at = remaining[fetched.index]
             found, data = accept_body(fetched, settings)
+            placed = place_item(found, data, media)
             if journal is not None:
-                note_item(journal, urls[at], found, data)
-            return at, place_item(found, data, media)
+                note_item(journal, urls[at], placed, data)
+            return at, placed
 
         requested = [urls[at] for at in remaining]
         if settings.reencode is None:  # quick enough to be done between network events
@@ -221,7 +222,7 @@ def store_image(data: bytes, settings: DownloadSettings, media: MediaWriter, fie
 def note_item(journal: Journal, url: str, stored: Stored, data: bytes) -> None:
     """Notes the item of a URL in the journal."""
     values = {name: getattr(stored, name) for name in _JOURNAL_SCHEMA.names[1:-1]}
-    journal.add({"url": url, **values, "content": data}, len(data))
+    journal.add({"url": url, **values, "content": data if stored.item_id is not None else None})
 
 
 def journaled_items(journal: Journal, media: MediaWriter) -> Iterator[tuple[str, Stored]]:
@@ -229,7 +230,7 @@ def journaled_items(journal: Journal, media: MediaWriter) -> Iterator[tuple[str,
     for table in journal.read():
         for row in table.to_pylist():
             url, data = row.pop("url"), row.pop("content")
-            if row["item_id"] is None or hashlib.sha256(data).digest() == row["stored_sha256"]:
+            if row["item_id"] is None or hashlib.sha256(data or b"").digest() == row["stored_sha256"]:
                 yield url, place_item(Stored(**row), data, media)
 
 

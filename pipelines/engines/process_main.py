@@ -17,8 +17,8 @@ from typing import Any
 
 from corpus.child_process import exit_with_parent
 from corpus.isolation import picklable_error
+from corpus.pending_file import drop_pending
 from corpus.printable import escape_messages
-from corpus.storage import drop_pending
 from pipelines.engines.open_job import OpenJob
 
 Message = tuple[str, int, bytes]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,30 +10,41 @@ import pytest
 
 from corpus import journal as module
 from corpus.journal import MAX_BLOCK_ROWS, Journal, journal_folder, remove_finished
+from corpus.media import MediaWriter
+from corpus.schema import item_id
 from corpus.storage import StorageError, Store
 from corpus.workspace import TableKey, Workspace
 
-SCHEMA = pa.schema([("url", pa.string()), ("content", pa.large_binary())])
+SCHEMA = pa.schema([("url", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("content", pa.large_binary())])
 FOLDER = journal_folder("web", "download", "000000")
 NAME = "000000.f"
 
 
-def opened(store: Store, attempt: str, name: str = NAME) -> Journal:
-    return Journal(store, FOLDER, name, attempt, SCHEMA)
+def opened(store: Store, attempt: str, name: str = NAME, folder: str = FOLDER) -> Journal:
+    return Journal(store, folder, name, attempt, SCHEMA, MediaWriter(store, f"media/{attempt}.tar"))
+
+
+def content(number: int) -> bytes:
+    return str(number).encode() * 10
 
 
 def row(number: int) -> dict[str, Any]:
-    return {"url": f"u{number}", "content": bytes([number % 256]) * 10}
+    """What is read of a row; every seventh has no item."""
+    return {"url": f"u{number}", "content": content(number) if number % 7 else None}
 
 
 def note(journal: Journal, numbers: range) -> None:
     for number in numbers:
-        journal.add(row(number), 10)
+        place: tuple[int | None, int | None] = (None, None)
+        if number % 7:
+            place = journal._media.add(item_id(content(number)), "bin", content(number))
+        journal.add({**row(number), "offset": place[0], "size": place[1]})
 
 
 def noted(store: Store, attempt: str = "reader", name: str = NAME) -> list[dict[str, Any]]:
     rows = [row for table in opened(store, attempt, name).read() for row in table.to_pylist()]
-    return sorted(rows, key=lambda row: int(row["url"][1:]))
+    found = [{"url": row["url"], "content": row["content"] or None} for row in rows]
+    return sorted(found, key=lambda row: int(row["url"][1:]))
 
 
 def test_the_next_attempt_reads_what_was_noted_and_the_last_one_removes_it(store_url: str) -> None:
@@ -65,12 +77,12 @@ def test_a_killed_attempt_has_lost_a_few_blocks_at_most(tmp_path: Path) -> None:
 
 def test_large_rows_and_slow_ones_make_blocks_of_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = opened(Store(tmp_path), "a")
-    journal.add(row(1), module.MAX_BLOCK_BYTES)
+    journal.add({**row(1), "offset": 0, "size": module.MAX_BLOCK_BYTES})
     assert journal._written == 1
     assert journal._writing is not None
     journal._writing.result()
     monkeypatch.setattr(module, "_BLOCK_S", -1.0)
-    journal.add(row(2), 1)
+    journal.add({**row(2), "offset": 0, "size": 1})
     assert journal._written == 2
     journal.close()
 
@@ -80,7 +92,7 @@ def test_a_damaged_block_is_work_done_again(tmp_path: Path) -> None:
     journal = opened(store, "a")
     note(journal, range(2 * MAX_BLOCK_ROWS))
     journal.close()
-    blocks = sorted((tmp_path / FOLDER).iterdir())
+    blocks = sorted(path for path in (tmp_path / FOLDER).iterdir() if path.suffix != ".tar")
     whole = blocks[0].read_bytes()
     rows = [pa.ipc.open_stream(block.read_bytes()[4:]).read_all().num_rows for block in blocks]
     assert sum(rows) == 2 * MAX_BLOCK_ROWS
@@ -111,7 +123,7 @@ def test_a_slow_store_bounds_what_waits(tmp_path: Path, monkeypatch: pytest.Monk
     journal = opened(Store(tmp_path), "a")
     waiting = []
     for number in range(100):
-        journal.add(row(number), module.MAX_BLOCK_BYTES)
+        journal.add({**row(number), "offset": 0, "size": module.MAX_BLOCK_BYTES})
         waiting.append(journal._bytes)
     release.set()
     journal.close()
@@ -137,7 +149,7 @@ def test_journals_of_tables_that_are_there_are_removed_and_no_others(store_url: 
     remove_finished(workspace)
     for shard, fingerprint in (("000000", "f"), ("000000", "g"), ("000001", "f"), ("000002", "f-g1")):
         folder = journal_folder("web", "download", shard)
-        journal = Journal(workspace.store, folder, f"{shard}.{fingerprint}", "a", SCHEMA)
+        journal = opened(workspace.store, "a", f"{shard}.{fingerprint}", folder)
         note(journal, range(3))
         journal.close()
     for shard in ("000000", "000001", "000002"):
@@ -149,4 +161,36 @@ def test_journals_of_tables_that_are_there_are_removed_and_no_others(store_url: 
         for shard in workspace.store.names("journals/web/download")
         for name in workspace.store.names(journal_folder("web", "download", shard))
     }
-    assert remaining == {"000000.g.a.000000", "000002.f-g1.a.000000"}
+    tars = {"000000.g.a.tar", "000002.f-g1.a.tar"} if workspace.store.is_local else set()
+    assert remaining == {"000000.g.a.000000", "000002.f-g1.a.000000"} | tars
+
+
+def test_on_a_local_disk_nothing_is_written_twice_and_another_attempt_does_the_tar_no_harm(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first, late = opened(store, "a"), opened(store, "b")
+    note(first, range(1, 600))
+    note(late, range(1, 600))
+    second_name = tmp_path / FOLDER / f"{NAME}.a.tar"
+    assert second_name.stat().st_ino != (tmp_path / FOLDER / f"{NAME}.b.tar").stat().st_ino
+    late.close()
+    blocks = [path for path in (tmp_path / FOLDER).iterdir() if ".b.0" in path.name]
+    assert content(500) not in b"".join(path.read_bytes() for path in blocks)
+    first._media.commit()
+    assert second_name.stat().st_ino == (tmp_path / "media/a.tar").stat().st_ino, "the same file"
+    first.remove()  # its table is there, and with its journal the names of the other's tar are gone
+    late._media.commit()
+    late.remove()
+    assert (tmp_path / "media/b.tar").read_bytes() == (tmp_path / "media/a.tar").read_bytes()
+    assert not (tmp_path / "journals").exists()
+
+
+def test_a_tar_that_ends_early_costs_the_blocks_behind_its_end(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    journal = opened(store, "a")
+    for number in range(1, 3 * MAX_BLOCK_ROWS + 1):
+        note(journal, range(number, number + 1))
+        if journal._writing is not None:
+            journal._writing.result()
+    tar = tmp_path / FOLDER / f"{NAME}.a.tar"
+    os.truncate(tar, tar.stat().st_size // 2)
+    assert noted(store) == [row(number) for number in range(1, MAX_BLOCK_ROWS + 1)]

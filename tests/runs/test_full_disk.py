@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from corpus.pending_file import _Spool
 from corpus.settings import parse_settings
-from corpus.storage import StorageError, Store, _Spool
+from corpus.storage import StorageError, Store
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.report.terminal import Terminal
@@ -68,7 +69,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
                     raise StorageError(f"{self.where}: cannot be written: {os.strerror(errno.ENOSPC)}")
                 return write(self, data)
 
-        monkeypatch.setattr("corpus.storage._Spool", Full)
+        monkeypatch.setattr("corpus.pending_file._Spool", Full)
 
     return fill
 
@@ -125,7 +126,7 @@ def test_a_write_that_fails_names_the_file_whenever_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """In a write, in the flush that a commit makes, and on the way to an object store in the temporary folder."""
-    monkeypatch.setattr("corpus.storage._unnamed_file", lambda folder: os.open("/dev/full", os.O_RDWR))
+    monkeypatch.setattr("corpus.pending_file._unnamed_file", lambda folder: os.open("/dev/full", os.O_RDWR))
     spool = str(tmp_path / "spool")
     monkeypatch.setattr("tempfile.mkstemp", lambda **_: (os.open("/dev/full", os.O_RDWR), spool))
     for url, where in ((str(tmp_path), ""), ("memory://full", rf": its temporary file {spool} \(TMPDIR\)")):

@@ -6,14 +6,13 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from corpus.execution import WORKER_LOST, MapJob, Outcome, ShardTask
 from corpus.journal import remove_finished
 from corpus.outages import patient_storage
 from corpus.workspace import Workspace
 from pipelines.config import Config
-from pipelines.engines import Engine, open_engine
+from pipelines.engines import open_engine
 from pipelines.engines.address import check_address
 from pipelines.graph import build_graph
 from pipelines.lease import workspace_lease
@@ -116,16 +115,3 @@ def _failures_printed(progress: ProgressBars, result: RunResult) -> Iterator[Non
         for line in result.failed:
             progress.print_line(f"failed: {line}")
         raise
-
-
-def run_map(engine: Engine, job: MapJob, tasks: Sequence[ShardTask]) -> Iterator[Outcome]:
-    """Runs a map stage over shards. A shard that killed its workers runs again in isolation, bisected to the row."""
-    missing = set()
-    for outcome in engine.map(job, tasks):
-        if outcome.metrics.get(WORKER_LOST):
-            missing.add((outcome.owner, outcome.shard))
-        else:
-            yield outcome
-    if missing:
-        again = [task for task in tasks if (task.source, task.shard) in missing]
-        yield from engine.map(replace(job, isolated=True), again)

@@ -16,7 +16,6 @@ from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import VlmScene, all_scenes, draw_shapes
 from demo.vlm.training.batches import answer
 from pipelines.engines import Engine
-from pipelines.runner import run_map
 from recaption.schema import CAPTION
 from recaption.settings import CaptionSettings
 from recaption.stage import Caption
@@ -110,7 +109,7 @@ def caption_all(scenes: Scenes, engine: Engine, stage: Caption, shards: Sequence
         output = TableKey("tables", SOURCE, CAPTION).path(name, "f")
         parts = {"settings": stage.fingerprint_inputs(), "generation": 0}
         tasks.append(ShardTask(SOURCE, name, task.ordinal, task.inputs, output, task.media, parts))
-    outcomes = list(run_map(engine, MapJob(stage, str(scenes.root)), tasks))
+    outcomes = list(engine.map(MapJob(stage, str(scenes.root)), tasks))
     assert [outcome.error for outcome in outcomes] == [""] * len(tasks)
     return outcomes
 

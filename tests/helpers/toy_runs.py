@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from corpus.stage import MapStage, ShuffleStage
+from corpus.workspace import Workspace
 from pipelines.engines import EngineSettings
-from pipelines.plan import Node, Selection
+from pipelines.plan import Node, Selection, Step
 from pipelines.planner import Planner
 from pipelines.report.progress import ProgressBars
 from pipelines.report.run_log import RunLog
@@ -19,6 +21,7 @@ from pipelines.run_graph.shuffles import ShuffleRunner
 from pipelines.run_graph.states import TableStates
 from pipelines.run_graph.streaming import StreamingExecutor
 from pipelines.run_graph.waves import WaveExecutor
+from pipelines.sources.source_shards import SourceIndex
 from tests.helpers.fake_queues import FakeEngine
 from tests.helpers.terminals import output, terminal
 from tests.helpers.toy_plans import Toys, default_stages
@@ -73,18 +76,35 @@ def run_toys(
     """Plans and runs toy stages; without any, the default ones."""
     engine = engine or FakeEngine(toys.workspace)
     steps = toys.steps(*(stages or default_stages()))
-    chosen = Selection(**selection)
-    planner = Planner(toys.workspace, steps, {source: toys.index(source) for source in toys.shards}, chosen)
-    states = TableStates(planner, chosen)
+    indexes = {source: toys.index(source) for source in toys.shards}
+    return run_steps(toys.workspace, steps, indexes, engine, Selection(**selection), mixtures or {}, errors or {})
+
+
+def run_steps(
+    workspace: Workspace,
+    steps: Sequence[Step],
+    indexes: dict[str, SourceIndex],
+    engine: Any,
+    selection: Selection,
+    mixtures: dict[str, set[str]],
+    errors: dict[str, Exception],
+) -> ToyRun:
+    """Runs steps on an engine, real or not."""
+    planner = Planner(workspace, steps, indexes, selection)
+    states = TableStates(planner, selection)
     console = terminal()
-    log = RunLog(toys.workspace.store, "toy")
-    publisher: Any = FakePublisher(engine, mixtures or {}, errors or {}) if states.is_complete else None
+    log = RunLog(workspace.store, "toy")
+    publisher: Any = FakePublisher(engine, mixtures, errors) if states.is_complete else None
     kind = StreamingExecutor if engine.streams else WaveExecutor
-    counts = TableCounts(toys.workspace)
-    shuffles = ShuffleRunner(engine, EngineSettings(), toys.workspace.store.url, toys.workspace.store.full("scratch"))
+    counts = TableCounts(workspace)
+    shuffles = ShuffleRunner(engine, EngineSettings(), workspace.store.url, workspace.store.full("scratch"))
     with ProgressBars(console) as progress, log:
-        executor = kind(
-            toys.workspace, engine, planner, states, shuffles, progress, log, counts, publisher, list(mixtures or {})
-        )
+        executor = kind(workspace, engine, planner, states, shuffles, progress, log, counts, publisher, list(mixtures))
         executor.execute()
     return ToyRun(executor, engine, output(console).splitlines())
+
+
+def logged_outcomes(workspace: Workspace) -> list[dict[str, Any]]:
+    """What the log of the last toy run has of each shard."""
+    lines = [json.loads(line) for line in workspace.store.read("runs/toy.jsonl").splitlines()]
+    return [line for line in lines if "shard" in line]

@@ -20,7 +20,6 @@ from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.settings import EmbedSettings
 from pipelines.engines import EngineSettings
 from pipelines.engines.local import LocalEngine
-from pipelines.runner import run_map
 from serving.request import EmbedRequest
 from serving.transformers_client import TransformersClient, TransformersSettings
 from tests.helpers.embedding_inputs import PIXELS, picture, rzen_prompt
@@ -66,7 +65,7 @@ def embed(world: World, settings: EmbedSettings, folder: str, shards: int = 3) -
     url = world.workspace.store.url
     engine = LocalEngine(EngineSettings(workers=1))
     try:
-        outcomes = list(run_map(engine, MapJob(stage, url, pools={ITEMS: Pool(url, tuple(world.items))}), tasks))
+        outcomes = list(engine.map(MapJob(stage, url, pools={ITEMS: Pool(url, tuple(world.items))}), tasks))
     finally:
         engine.close()
     assert [outcome.error for outcome in outcomes] == [""] * len(tasks)

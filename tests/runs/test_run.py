@@ -12,24 +12,18 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from corpus.execution import MapJob, ShardTask
 from corpus.settings import SettingsError, parse_settings
-from corpus.workspace import TableKey, Workspace
 from demo.checks.images import compare
 from demo.run import row_outcomes
 from pipelines.config import Config
-from pipelines.engines import EngineSettings
-from pipelines.engines.local import LocalEngine
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
-from pipelines.runner import run, run_map
+from pipelines.runner import run
 from pipelines.status import plan_run, workspace_status
-from tests.helpers.crashing import GREEDY, PLANTED, Crashing
 from tests.helpers.extras import engine_or_skip
 from tests.helpers.whole_runs import Web, assert_same_run, command, digests, stage_tables
 
@@ -295,26 +289,3 @@ def test_a_broken_shard_fails_alone_and_is_told(web: Web, undisturbed: Path, tmp
     assert funnel["kept"] == 0
     assert funnel["pending"] > 100, "what is kept so far still waits for the last word"
     assert funnel["removed"]["failed"]["http_404"] > 0
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_row_that_breaks_its_worker_costs_that_row(tmp_path: Path, workers: int) -> None:
-    """A crash loses the shard to the engine; memory that runs out fails it. Both go on in processes of their own."""
-    planted = [GREEDY] if workers == 1 else [GREEDY, PLANTED]  # with one worker a crash is the run's
-    workspace = Workspace(tmp_path)
-    series = TableKey("tables", "s", "rows")
-    tasks = []
-    for number, texts in enumerate((["a", "bb"], ["c", *planted, "eee"], ["f"])):
-        shard = f"{number:06d}"
-        said = {"status": ["kept"] * len(texts), "reason": [""] * len(texts)}
-        workspace.write_table(series.path(shard, "f"), pa.table({"text": texts, **said}), {})
-        output = TableKey("tables", "s", "crashing").path(shard, "g")
-        tasks.append(ShardTask("s", shard, number, (("rows", series.path(shard, "f")),), output, "m", {}))
-    engine = LocalEngine(EngineSettings(workers=workers))
-    try:
-        outcomes = {outcome.shard: outcome for outcome in run_map(engine, MapJob(Crashing(), str(tmp_path)), tasks)}
-    finally:
-        engine.close()
-    assert [outcomes[task.shard].error for task in tasks] == ["", "", ""]
-    reasons = {"failed/error:MemoryError": 1, **({"failed/error:ProcessDied": 1} if workers == 2 else {})}
-    assert outcomes["000001"].counts == {"kept/": 2, **reasons}

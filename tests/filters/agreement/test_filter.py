@@ -18,7 +18,6 @@ from filters.agreement.filter import AgreementFilter, AgreementRules
 from filters.agreement.stage import AGREEMENT, AGREEMENT_SCHEMA
 from pipelines.config import Config
 from pipelines.engines import EngineSettings, open_engine
-from pipelines.runner import run_map
 from tests.helpers.cases import cases
 from tests.helpers.extras import engine_or_skip
 from tests.helpers.mining_worlds import read_rows, run_over_pairs
@@ -102,7 +101,7 @@ def test_engines_decide_the_same(tmp_path: Path, kind: str) -> None:
     ]
     engine = open_engine(EngineSettings(kind=kind, workers=2), scratch=str(tmp_path / "scratch"))
     try:
-        assert [outcome.error for outcome in run_map(engine, MapJob(stage, url, pools=pools), tasks)] == [""] * 4
+        assert [outcome.error for outcome in engine.map(MapJob(stage, url, pools=pools), tasks)] == [""] * 4
     finally:
         engine.close()
     assert kept(reasons_of(world, rows, inputs, outputs)) == sorted(np.argsort(scores)[-12:].tolist())

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from corpus.execution import MapJob, Outcome
 from corpus.stage import MapStage, ShuffleStage
-from corpus.storage import StorageError
 from corpus.workspace import Workspace, owner_name
 from pipelines.engines import Engine
 from pipelines.planner import Planner
+from pipelines.publish.mixture import PublishError
 from pipelines.report.progress import ProgressBar, ProgressBars
 from pipelines.report.run_log import RunLog
 from pipelines.report.step_report import StepReport
@@ -48,7 +48,7 @@ class Executor(ABC):
     mixtures: Sequence[str] = ()
     failed: list[str] = field(default_factory=list)  # failures, one line each
     published: dict[str, PublishedMixture] = field(default_factory=dict)
-    error: BaseException | None = None  # why a mixture could not be published, where the user has to do something
+    error: BaseException | None = None  # the first fault of publishing that is none of storage or of what is published
 
     def __post_init__(self) -> None:
         plan = self.planner.plan
@@ -181,7 +181,7 @@ class Executor(ABC):
             self.published[mixture] = publisher.publish(mixture, existing, bar.set_progress)
 
     def _end_mixture(self, mixture: str, error: BaseException | None) -> None:
-        if isinstance(error, StorageError):
+        if isinstance(error, (OSError, PublishError)):
             self.failed.append(f"publish {mixture}: {type(error).__name__}: {error}")
         elif error is not None:
             self.error = self.error or error

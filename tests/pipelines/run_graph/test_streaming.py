@@ -12,6 +12,7 @@ from corpus.settings import Settings
 from corpus.stage import ROWS, Resources
 from corpus.storage import StorageError
 from corpus.workspace import Workspace
+from pipelines.publish.mixture import PublishError
 from tests.helpers.fake_queues import FakeEngine
 from tests.helpers.toy_plans import KEPT, Fetch, Measure, Search, Toy, Toys, ToySettings, default_stages, states
 from tests.helpers.toy_runs import run_toys
@@ -184,11 +185,11 @@ def test_a_mixture_is_published_when_its_own_tables_are_there(toys: Toys) -> Non
 
 
 def test_a_mixture_that_cannot_be_published_stops_no_other(toys: Toys) -> None:
-    errors = {"one": StorageError("the disk is full"), "two": ValueError("choose another folder")}
-    found = run_toys(toys, mixtures={name: {"a", "b"} for name in ("one", "two", "three")}, errors=errors)
-    assert found.failed == ["publish one: StorageError: the disk is full"]
-    assert found.executor.error is errors["two"]
-    assert set(found.executor.published) == {"three"}
+    errors = {"one": StorageError("the disk is full"), "two": PublishError("choose another"), "three": ValueError()}
+    found = run_toys(toys, mixtures={name: {"a", "b"} for name in (*errors, "four")}, errors=errors)
+    assert found.failed == ["publish one: StorageError: the disk is full", "publish two: PublishError: choose another"]
+    assert found.executor.error is errors["three"]
+    assert set(found.executor.published) == {"four"}
 
 
 def test_a_run_up_to_a_stage_runs_no_other_and_publishes_nothing(toys: Toys) -> None:

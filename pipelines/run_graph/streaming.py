@@ -34,6 +34,8 @@ class StreamingExecutor(Executor):
     _isolated: dict[int, JobQueue] = field(default_factory=dict)  # of each node, for what killed its workers
     _tables: dict[str, int] = field(default_factory=dict)  # submitted, by their paths
     _preparing: dict[int, list[int]] = field(default_factory=dict)  # tables of nodes whose stage is being prepared
+    _in_flight: Counter[int] = field(default_factory=Counter)  # submitted tasks of each node that have not ended
+    _closed: set[int] = field(default_factory=set)  # nodes of which no task can come any more
     _broken: dict[int, str] = field(default_factory=dict)  # nodes whose stage can't be opened, and why
     _threads: list[threading.Thread] = field(default_factory=list)
     _unfinished: int = 0  # submitted tasks, and threads
@@ -56,6 +58,7 @@ class StreamingExecutor(Executor):
             self._close_queues()
             if self._is_reordered:
                 self._order.update(self._queues, self.states.open_in_node)
+                self._close_complete()
                 self._is_reordered = False
             if self._unfinished:
                 self._take_finished()
@@ -102,7 +105,7 @@ class StreamingExecutor(Executor):
         node = self.planner.dependencies.node_of(table)
         self._is_reordered = self._is_reordered or self._order.is_scarce(node)
         if finished.error is not None:
-            del self._tables[task.output]
+            self._take_back(task.output, node)
             self._fail(table, node, f"{type(finished.error).__name__}: {finished.error}")
         elif finished.result.metrics.get(WORKER_LOST) and finished.queue is not self._isolated.get(node):
             if node not in self._isolated:
@@ -112,8 +115,12 @@ class StreamingExecutor(Executor):
             self._unfinished += 1
             self._isolated[node].submit(task)
         else:
-            del self._tables[task.output]
+            self._take_back(task.output, node)
             self._end(table, finished.result)
+
+    def _take_back(self, path: str, node: int) -> None:
+        del self._tables[path]
+        self._in_flight[node] -= 1
 
     def _fail(self, table: int, node: int, why: str) -> None:
         """Records that a task failed because its stage can't be opened: one line for all tasks of a node."""
@@ -140,6 +147,7 @@ class StreamingExecutor(Executor):
         task = self.planner.table(table).task
         self._tables[task.output] = table
         self._unfinished += 1
+        self._in_flight[node] += 1
         self._is_reordered = self._is_reordered or self._order.is_scarce(node)
         self._queues[node].submit(task)
 
@@ -164,6 +172,13 @@ class StreamingExecutor(Executor):
         self._queues[node] = self._engine.open_queue(self._job(node), self._results, self._order.priority(node))
         for table in tables:
             self._submit(table, node)
+
+    def _close_complete(self) -> None:
+        """Closes the queues that have all tasks that can still come, so that their models may leave."""
+        for node, queue in self._queues.items():
+            if node not in self._closed and self.states.open_in_node[node] == self._in_flight[node]:
+                self._closed.add(node)
+                queue.close()
 
     def _close_queues(self) -> None:
         while self.states.ended_nodes:

@@ -166,6 +166,21 @@ def test_what_a_starving_model_waits_for_goes_first(toys: Toys) -> None:
     assert [event[0] for event in found.order()] == ["fetch", "measure", "draw"] * 3 + ["other"] * 3
 
 
+def test_a_queue_is_closed_when_its_last_task_has_come(toys: Toys) -> None:
+    """So that a model may give way to another although its tasks wait."""
+    engine = FakeEngine(toys.workspace)
+    closed: list[tuple[int, bool]] = []
+
+    def look(event: tuple[str, str, int]) -> None:
+        if event[0] == "draw":
+            closed.append((event[2], next(queue.closed for queue in engine.queues if queue.job.stage.name == "draw")))
+
+    engine.before = look
+    toys.shards = {"a": 3}
+    run_toys(toys, Fetch(Settings()), Measure(ToySettings()), Draw(Settings()), engine=engine)
+    assert closed == [(0, False), (1, False), (2, True)]
+
+
 def test_a_model_that_has_work_gets_no_more_than_its_turn(toys: Toys) -> None:
     engine = FakeEngine(toys.workspace)
     engine.before = lambda event: [setattr(queue, "has_room", False) for queue in engine.queues] and None

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from corpus.journal import remove_finished
 from corpus.outages import patient_storage
@@ -80,7 +81,7 @@ def run(
         for line in plan.notices:
             progress.print_line(line)
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
-        engine = open_engine(config.engine, progress.print_line, scratch=scratch)
+        engine = open_engine(config.engine, partial(_notify, progress, log), scratch=scratch)
         stack.callback(engine.close)
         counts = TableCounts.load(workspace)
         states = TableStates(planner, selection)
@@ -104,6 +105,12 @@ def run(
     if log.fault:
         result.failed.append(log.fault)
     return result
+
+
+def _notify(progress: ProgressBars, log: RunLog, line: str) -> None:
+    """Prints what an engine reports, and puts it into the run's log."""
+    progress.print_line(line)
+    log.event("notice", text=line)
 
 
 @contextmanager

@@ -5,13 +5,13 @@ A wave has all tasks that can run without waiting for a shuffle, a pool, or the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from corpus.execution import WORKER_LOST, MapJob, Outcome
+from corpus.execution import WORKER_LOST
 from corpus.stage import MapStage
-from pipelines.run_graph.chains import Chain, ChainEngine, build_chains
+from pipelines.run_graph.chains import ChainEngine, build_chains
 from pipelines.run_graph.executor import Executor
 from pipelines.run_graph.states import TableStatus
 
@@ -71,7 +71,7 @@ class WaveExecutor(Executor):
         tables = {self.planner.table(table).task.output: table for table in wave}
         crashed: list[int] = []
         outcomes = 0
-        for chain, place, outcome in self._run_chains(jobs, chains):
+        for chain, place, outcome in cast(ChainEngine, self.engine).run_chains(jobs, chains):
             table = tables[chains[chain].tasks[place].task.output]
             outcomes += 1
             if outcome.metrics.get(WORKER_LOST):
@@ -85,29 +85,6 @@ class WaveExecutor(Executor):
             self._run_isolated(node, [table for table in crashed if wave[table] == node])
         # What was put off, or needs what has run in isolation, may be ready now, and goes into the next wave.
         self.states.ready.extend(filter(self._is_ready, wave))
-
-    def _run_chains(self, jobs: Sequence[MapJob], chains: Sequence[Chain]) -> Iterator[tuple[int, int, Outcome]]:
-        if hasattr(self.engine, "run_chains"):
-            yield from cast(ChainEngine, self.engine).run_chains(jobs, chains)
-            return
-        failed: set[tuple[int, int]] = set()
-        for number, job in enumerate(jobs):
-            at = {
-                (each.task.source, each.task.shard): (chain, place)
-                for chain, tasks in enumerate(chains)
-                for place, each in enumerate(tasks.tasks)
-                if each.job == number and not any((chain, needed) in failed for needed in each.needs)
-            }
-            failed |= {
-                (chain, place)
-                for chain, tasks in enumerate(chains)
-                for place, each in enumerate(tasks.tasks)
-                if each.job == number and (chain, place) not in at.values()
-            }
-            for outcome in self.engine.map(job, [chains[chain].tasks[place].task for chain, place in at.values()]):
-                where = at[outcome.owner, outcome.shard]
-                failed |= {where} if outcome.error else set()
-                yield *where, outcome
 
     def _run_isolated(self, node: int, tables: Sequence[int]) -> None:
         tasks = {(task.source, task.shard): table for table in tables for task in [self.planner.table(table).task]}

@@ -110,15 +110,24 @@ $(JUDGES)/.installed:
 	$(JUDGES)/bin/python -m pip install --quiet --no-deps clip-benchmark==1.6.2 eld==1.0.6
 	@touch $@
 
+# What benchmarks.whole_job is held against. Daft wants an older tqdm than constraints.txt has.
+GLUE := .venv-glue
+$(GLUE)/.installed:
+	$(PYTHON) -m venv $(GLUE)
+	$(GLUE)/bin/python -m pip install --quiet 'daft>=0.7,<0.8' 'img2dataset>=1.47,<2' 'faiss-cpu>=1.9,<2' \
+		'webdataset>=0.2.100,<0.3' 'opencv-python-headless>=4.12,<5'
+	@touch $@
+
 DATA_JUICER := .venv-data-juicer
 $(DATA_JUICER)/.installed:
 	$(PYTHON) -m venv $(DATA_JUICER)
 	$(DATA_JUICER)/bin/python -m pip install --quiet py-data-juicer==1.6.1 'aiohttp>=3.14,<4' 'ray>=2.52,<3'
 	@touch $@
 
-bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(JUDGES)/.installed $(DATA_JUICER)/.installed $(MODELS)/.installed
+bench: $(VENV)/.installed-dev $(VENV)/.installed-bench $(PEER)/.installed $(GLUE)/.installed $(JUDGES)/.installed $(DATA_JUICER)/.installed $(MODELS)/.installed
 	RZEN_JUDGES_PYTHON=$(JUDGES)/bin/python RZEN_DATA_JUICER_PYTHON=$(DATA_JUICER)/bin/python $(BIN)/python -m benchmarks.judging
 	RZEN_PEER_PYTHON=$(PEER)/bin/python $(BIN)/python -m benchmarks.image_stats
+	RZEN_GLUE_PYTHON=$(GLUE)/bin/python $(BIN)/python -m benchmarks.whole_job
 	for name in download duplicates export sample video text_duplicates label_spread mixture; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
@@ -143,5 +152,5 @@ constraints: $(FLOOR)/.installed $(MODELS)/.installed
 	$(MODELS)/bin/python -m pip freeze --exclude-editable > constraints-models.txt
 
 clean:
-	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) $(JUDGES) $(DATA_JUICER) demo-run demo-run-*
+	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) $(GLUE) $(JUDGES) $(DATA_JUICER) demo-run demo-run-*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

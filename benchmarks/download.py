@@ -21,7 +21,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,6 +38,7 @@ SIDE_PX, RESIZED_PX, QUALITY = 650, 384, 90
 WORKERS = 2
 # The kept images: URL -> digest of the stored bytes, or (width, height) of re-encoded ones.
 Kept = dict[str, bytes | tuple[int, int]]
+Responses = Callable[[int], tuple[int, bytes]]  # the status and the body of each number
 
 
 def main() -> None:
@@ -154,12 +155,13 @@ def _content(data: bytes, resize: bool) -> bytes | tuple[int, int]:
     return Image.open(io.BytesIO(data)).size if resize else hashlib.sha256(data).digest()
 
 
-def write_urls(path: Path, urls: list[str]) -> Path:
-    """Writes the list of URLs that img2dataset reads; returns its path."""
+def write_urls(path: Path, urls: list[str], captions: list[str] | None = None) -> Path:
+    """Writes the list of URLs that img2dataset reads, each with a caption; returns its path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"url": urls, "caption": [f"photograph {at}" for at in range(len(urls))]}), path)
+    captions = captions or [f"photograph {at}" for at in range(len(urls))]
+    pq.write_table(pa.table({"url": urls, "caption": captions}), path)
     return path
 
 
@@ -184,11 +186,14 @@ def write_shards(workspace: Path, urls: list[str], shard_rows: int) -> list[Shar
 
 
 @contextlib.contextmanager
-def serve() -> Iterator[int]:
-    """Runs a web server in another process; yields its port."""
+def serve(open_responses: Callable[[], Responses] | None = None) -> Iterator[int]:
+    """Runs a web server in another process; yields its port. It serves photographs, unless it is given what to serve.
+
+    `open_responses` is called in that process.
+    """
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(send,), daemon=True)
+    process = context.Process(target=_serve, args=(send, open_responses or _photographs), daemon=True)
     process.start()
     try:
         yield receive.recv()
@@ -200,8 +205,8 @@ def serve() -> Iterator[int]:
 class _ImageProtocol(asyncio.Protocol):
     """The protocol of GET /NUMBER.jpg over HTTP/1.1, with as little work as a server written in C would need."""
 
-    def __init__(self, halves: list[tuple[bytes, bytes]]) -> None:
-        self._halves = halves
+    def __init__(self, responses: Responses) -> None:
+        self._responses = responses
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -211,25 +216,33 @@ class _ImageProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *requests, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
         for request in requests:
-            number = int(request[len(b"GET /") : request.index(b".jpg ")])
-            start, rest = self._halves[number % len(self._halves)]
-            comment = b"\xff\xfe\x00\x0a" + number.to_bytes(8, "big")  # other bytes, the same picture
-            size = len(start) + len(comment) + len(rest)
-            head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % size
-            self._transport.write(head + start + comment + rest)
+            status, body = self._responses(int(request[len(b"GET /") : request.index(b".jpg ")]))
+            head = b"HTTP/1.1 %d %s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+            self._transport.write(head % (status, b"OK" if status == 200 else b"Not Found", len(body)) + body)
             if b"\nconnection: close" in request.lower():
                 self._transport.close()
 
 
-def _serve(port: Connection) -> None:
+def _serve(port: Connection, open_responses: Callable[[], Responses]) -> None:
     async def run() -> None:
-        halves = [(picture[:2], picture[2:]) for picture in _pictures()]
+        responses = open_responses()
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _ImageProtocol(halves), "127.0.0.1", 0, backlog=1024)
+        server = await loop.create_server(lambda: _ImageProtocol(responses), "127.0.0.1", 0, backlog=1024)
         port.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
     asyncio.run(run())
+
+
+def _photographs() -> Responses:
+    halves = [(picture[:2], picture[2:]) for picture in _pictures()]
+
+    def respond(number: int) -> tuple[int, bytes]:
+        start, rest = halves[number % len(halves)]
+        comment = b"\xff\xfe\x00\x0a" + number.to_bytes(8, "big")  # other bytes, the same picture
+        return 200, start + comment + rest
+
+    return respond
 
 
 def _pictures() -> list[bytes]:

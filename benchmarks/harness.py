@@ -29,13 +29,15 @@ def versus(
     same: Callable[[R, R], None],
     rounds: int = 5,
     seconds: Callable[[R], float] | None = None,
+    before_result: Callable[[], None] | None = None,
 ) -> dict[str, object]:
     """Runs both `rounds` times in turn, the first of a round alternating, and reports amount/second for each.
 
     `amount` is the number of units of one call; `same(ours, peer)` raises AssertionError if the two did not do the same
-    work. `seconds` reads from a result how long its call took, where not all of it counts. Returns, and prints as the
-    last line: name, unit, ours, peer, peer_name, ratio and rounds. The figures are medians; `ratio` is the median over
-    the rounds of peer seconds / our seconds, above 1 where ours is faster.
+    work. `seconds` reads from a result how long its call took, where not all of it counts; `before_result` prints what
+    comes before the result. Returns, and prints as the last line: name, unit, ours, peer, peer_name, ratio and rounds.
+    The figures are medians; `ratio` is the median over the rounds of peer seconds / our seconds, above 1 where ours is
+    faster.
     """
     our_seconds: list[float] = []
     peer_seconds: list[float] = []
@@ -67,5 +69,7 @@ def versus(
         ),
         "rounds": rounds,
     }
+    if before_result is not None:
+        before_result()
     print(json.dumps(result))
     return result

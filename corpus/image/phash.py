@@ -27,7 +27,7 @@ _PHASH_SIDE = 4 * _SIDE
 _FILTER_UNIT = 1 << 14  # filter weights are multiples of 1/16384: with 8-bit levels, sums stay below 2^24
 _COSINE_UNIT = 1 << 16  # two passes of 32 terms over 8-bit levels stay below 2^53
 _RADIUS = 3
-_SLICE_ROWS = 32
+_SLICE_ROWS = 64
 _MAX_SIDE = 512  # a longer side is made shorter first: filters are as long as a side, and kept
 
 

@@ -14,6 +14,7 @@ import cv2
 import pyarrow as pa
 from pydantic import Field
 
+from corpus.allocation import keep_freed_blocks
 from corpus.image.header import sniff
 from corpus.image.limits import MAX_SIDE_PX, ImageLimits, reject_reason
 from corpus.image.pdq import PDQ_MISSING, is_installed, pdq_hash
@@ -99,6 +100,7 @@ class ImageStats(MapStage):
 
     def setup(self) -> Callable[[Shard], pa.Table]:
         cv2.setNumThreads(1)  # the engine runs a worker for each core
+        keep_freed_blocks()
         return self._inspect
 
     def _inspect(self, shard: Shard) -> pa.Table:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from corpus.allocation import keep_freed_blocks
 from corpus.printable import printable
 from corpus.urls import without_credentials
 from pipelines.fetch.dns import DnsCache
@@ -93,19 +94,10 @@ def fetch(
     `concurrency` times its `threshold_bytes` and some buffers; copying a file is work for `process`. Raises
     StorageError where such a file cannot be written. Needs a thread without a running event loop.
     """
-    _raise_mmap_threshold()
+    keep_freed_blocks()
     run = _Run(urls, settings, sink, process, dns or DnsCache(), spool)
     with ThreadPoolExecutor(threads if process else 1, thread_name_prefix="process") as pool:
         asyncio.run(run.all(pool))
-
-
-def _raise_mmap_threshold() -> None:
-    """Makes glibc reuse memory for network buffers (256 KiB) instead of mapping and unmapping each.
-
-    Freeing one large block raises its threshold (mallopt(3), M_MMAP_THRESHOLD): a quarter more downloads per second.
-    Other allocators are not affected.
-    """
-    bytes(8 * 2**20)
 
 
 @dataclass(slots=True)

@@ -170,7 +170,7 @@ def run_alone(
 ) -> tuple[Outcome, list[dict[str, Any]]]:
     """`run_videos` in a process whose temporary files lie elsewhere."""
     tempfile.tempdir = str(temporary)
-    fetch_run._raise_mmap_threshold = lambda: None  # takes 8 MiB for a moment
+    fetch_run.keep_freed_blocks = lambda: None  # takes 8 MiB for a moment
     return run_videos(Workspace(folder), [url], settings)
 
 

@@ -68,7 +68,7 @@ def test_without_a_spool_nothing_is_one(server, get):
 
 def spool_blocks(url, settings, folder):
     """Fetch a URL three times, at once; the reason, the size and whether the bytes are those of BLOCKS, of each."""
-    fetch_run._raise_mmap_threshold = lambda: None  # takes 8 MiB for a moment
+    fetch_run.keep_freed_blocks = lambda: None  # takes 8 MiB for a moment
     found = []
 
     def sink(fetched):

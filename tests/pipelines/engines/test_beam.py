@@ -154,6 +154,14 @@ def test_any_runner_can_be_named(tmp_path: Path) -> None:
         list(engine(tmp_path, 0, "NoSuchRunner").map(Square(), range(3)))
 
 
+def test_a_portable_job_service_runs_the_work(tmp_path: Path) -> None:
+    """Jobs go to a job service by its protocol, here one in this process, and its workers are here, too."""
+    options = ("--job_endpoint=embed", "--environment_type=LOOPBACK")
+    portable = engine(tmp_path, 0, "PortableRunner", *options)
+    assert sorted(o.rows for o in portable.map(Square(), range(4))) == [0, 1, 4, 9]
+    assert sum(table.num_rows for table in portable.map_reduce(Rows(), [3, 4], sums, 2)) > 0
+
+
 def test_an_interrupt_is_one(tmp_path: Path) -> None:
     fifo = Fifo(tmp_path)
     script = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,14 +107,17 @@ def _with_cost(function: Callable[[Shard], pa.Table]) -> Callable[[Shard], pa.Ta
 
 
 class ScarceModel(MapStage):
-    """A stage that holds a model on the only GPU: it scores the items that are no duplicates."""
+    """A stage that holds a model on the only GPU: it scores the items that are no duplicates.
+
+    It has two shards at once, as such stages have: one is read while the GPU is at the other.
+    """
 
     name = "scarce_model"
     reads: tuple[str, ...] = (ITEMS, VERDICT)
     over = frozenset({Gives.IMAGES})
     roles: ClassVar[tuple[str, ...]] = (VERDICT,)
     schema = pa.schema([("score", pa.float32())])
-    resources = Resources(gpus=1, holds_model=True)
+    resources = Resources(gpus=1, holds_model=True, in_flight=2)
 
     @classmethod
     def create(cls, source: SourceInfo) -> MapStage:
@@ -122,9 +126,11 @@ class ScarceModel(MapStage):
     def setup(self) -> Callable[[Shard], pa.Table]:
         costs = Costs.current()
         time.sleep(costs.load_s)
+        gpu = threading.Lock()
 
         def score(shard: Shard) -> pa.Table:
-            time.sleep(costs.model_s)
+            with gpu:
+                time.sleep(costs.model_s)
             ids = shard[ITEMS].column("item_id").to_pylist()
             return pa.table({"score": pa.array([item[0] / 255 for item in ids], pa.float32())})
 

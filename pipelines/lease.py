@@ -99,6 +99,12 @@ def workspace_lease(store: Store, run: str, wait: bool, report: Callable[[str], 
                 store.remove(LEASE)
 
 
+def is_held(store: Store) -> bool:
+    """Tells whether a run that lives holds the lease of a workspace."""
+    holder = _read(store)
+    return holder is not None and not holder.is_dead(time.time())
+
+
 def _acquire(store: Store, lease: Lease, wait: bool, report: Callable[[str], None]) -> Lease:
     reported = ""
     while True:

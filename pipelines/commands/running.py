@@ -110,21 +110,36 @@ def plan(
     guarded(work)
 
 
-def status_command(config: ConfigFile, assignments: SetOption = None, as_json: JsonOption = False) -> None:
-    """Shows stages and shards (done, stale, missing, failed in the last run) and the funnel of each source."""
+def status_command(
+    config: ConfigFile,
+    watched: Annotated[bool, typer.Option("--watch", help="follow the run that goes on, wherever it does")] = False,
+    assignments: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Shows shards by stage and source (done, stale, failed in the last run) and the funnel of each source."""
     settings = read_settings_file(config, assignments)
 
     def work(console: Any) -> int:
-        from pipelines.report.console import show_funnel, show_status
+        from pipelines.report.console import show_funnel
         from pipelines.report.machine import status_data
+        from pipelines.report.status_matrix import show_matrix
         from pipelines.report.terminal import print_line
         from pipelines.status import workspace_status
 
+        if watched:
+            from functools import partial
+
+            from corpus.workspace import Workspace
+            from pipelines.lease import is_held
+            from pipelines.report.live import watch
+
+            store = Workspace(settings.workspace).store
+            watch(console, store, partial(is_held, store))
         found = workspace_status(settings)
         if as_json:
             print_json(status_data(found))
         else:
-            show_status(console, found)
+            show_matrix(console, found)
             show_funnel(console, found.funnels)
             for line in found.notices:
                 print_line(console, line)

@@ -13,7 +13,6 @@ from pipelines.plan import Plan, PlannedTable
 from pipelines.report.funnel import Funnel
 from pipelines.report.terminal import Terminal, print_line
 from pipelines.search import Hit
-from pipelines.status import WorkspaceStatus
 from pipelines.summaries import MixtureSummary
 
 
@@ -63,26 +62,6 @@ def show_plan(console: Terminal, plan: Plan) -> None:
         print_line(console, f"{source}: not read yet or changed; `run` reads it first, then its shards are known")
     for line in plan.notices:
         print_line(console, line)
-
-
-def show_status(console: Terminal, status: WorkspaceStatus) -> None:
-    """Prints how many shards of each stage are done, stale, unknown (until a stage before has run), missing, and failed
-    in the last run.
-    """
-    table = Table(title="shards", title_justify="left")
-    for column in ("stage", "source", "done", "stale", "unknown", "missing", "failed"):
-        table.add_column(column, justify="left" if column in ("stage", "source") else "right")
-    for step, planned in status.plan.steps:
-        for node in step.nodes:
-            states = Counter(p.state for p in planned if p.node is node)
-            failed = sum(stage == step.name and owner == node.table_key.owner for stage, owner, _ in status.failed)
-            counts = (states["done"], states["stale"], states["unknown"], states["missing"], failed)
-            table.add_row(step.name, owner_name(node.table_key.owner), *(f"{n:,}" if n else "" for n in counts))
-    console.print(table)
-    for (stage, owner, shard), why in sorted(status.failed.items()):
-        print_line(console, f"failed: {stage} {owner_name(owner)}/{shard}: {why}")
-    for source in status.plan.unread:
-        print_line(console, f"{source}: not read yet or changed: its shards are not known")
 
 
 def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:

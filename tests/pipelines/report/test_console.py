@@ -13,9 +13,8 @@ from corpus.settings import Settings
 from corpus.stage import ROWS, MapStage, Shard
 from corpus.workspace import TableKey
 from pipelines.plan import Node, Plan, PlannedTable, Step, TableState
-from pipelines.report.console import shard_ranges, show_funnel, show_plan, show_status
+from pipelines.report.console import shard_ranges, show_funnel, show_plan
 from pipelines.report.terminal import Terminal
-from pipelines.status import WorkspaceStatus
 
 
 class Toy(MapStage):
@@ -84,31 +83,17 @@ def test_several_reasons_are_counted() -> None:
     assert ["missing", "(1)"] in shown
 
 
-def test_the_status_counts_shards_and_tells_failures_as_they_are() -> None:
-    tables = [planned(0, "done"), planned(1, "stale"), planned(2, "missing"), planned(3, "missing")]
-    failed = {("toy", "web", "000003"): "StorageError: [/tmp] is full"}
-    shown = printed(lambda console: show_status(console, WorkspaceStatus(plan(*tables), failed, {})))
-    assert ["toy", "web", "1", "1", "2", "1"] in shown
-    assert ["failed:", "toy", "web/000003:", "StorageError:", "[/tmp]", "is", "full"] in shown
-
-
 def test_a_dataset_named_as_its_source_is_shown_once() -> None:
-    """So it is in the plan, in the status and before a shard that failed; other names are both shown."""
+    """Other names are both shown."""
     shown: list[list[str]] = []
     for owner in ("rivers/rivers", "questions/rivers"):
         node = Node(Toy(Settings()), "rivers", TableKey("pairs", owner, "toy"), (), "rivers")
         task = ShardTask(owner, "000000", 0, (), node.table_key.path("000000", "f"), "", {})
         tables = Plan({}, [(Step("toy", (node,)), [PlannedTable(node, task, "f", "missing")])])
-        status = WorkspaceStatus(tables, {("toy", owner, "000000"): "why"}, {})
         shown += printed(lambda console, tables=tables: show_plan(console, tables))  # type: ignore[misc]
-        shown += printed(lambda console, status=status: show_status(console, status))  # type: ignore[misc]
-    assert [line for line in shown if line[:1] in (["toy"], ["failed:"])] == [
+    assert [line for line in shown if line[:1] == ["toy"]] == [
         ["toy", "rivers", "0", "1", "0", "missing"],
-        ["toy", "rivers", "1", "1"],
-        ["failed:", "toy", "rivers/000000:", "why"],
         ["toy", "questions/rivers", "0", "1", "0", "missing"],
-        ["toy", "questions/rivers", "1", "1"],
-        ["failed:", "toy", "questions/rivers/000000:", "why"],
     ]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -48,7 +49,7 @@ def show_matrix(console: Terminal, status: WorkspaceStatus) -> None:
         print_line(console, f"{source}: not read yet or changed: its shards are not known")
 
 
-def matrix_cell(states: Mapping[str, int], failed: int = 0) -> Text:
+def matrix_cell(states: Mapping[Any, int], failed: int = 0) -> Text:
     """Returns one cell: the shards that are done, of how many, and what is the matter with the others."""
     total, done = sum(states.values()), states.get("done", 0)
     if done == total:

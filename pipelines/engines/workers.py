@@ -6,7 +6,6 @@ thread. So a worker that hangs never holds up the others.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,7 +20,9 @@ Notify = Callable[[str], None]  # prints a line about the workers, from any thre
 
 def print_to_stderr(line: str) -> None:
     """Prints a line about the workers where nobody else does."""
-    print(line, file=sys.stderr, flush=True)
+    from pipelines.report.terminal import Terminal, print_line
+
+    print_line(Terminal(stderr=True), line)
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,7 +112,7 @@ def plan(
 
 def status_command(
     config: ConfigFile,
-    watched: Annotated[bool, typer.Option("--watch", help="follow the run that goes on, wherever it does")] = False,
+    followed: Annotated[bool, typer.Option("--watch", help="follow the run that goes on, wherever it does")] = False,
     assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -126,15 +126,15 @@ def status_command(
         from pipelines.report.terminal import print_line
         from pipelines.status import workspace_status
 
-        if watched:
+        if followed:
             from functools import partial
 
             from corpus.workspace import Workspace
             from pipelines.lease import is_held
-            from pipelines.report.live import watch
+            from pipelines.report.live import follow
 
             store = Workspace(settings.workspace).store
-            watch(console, store, partial(is_held, store))
+            follow(console, store, partial(is_held, store))
         found = workspace_status(settings)
         if as_json:
             print_json(status_data(found))

@@ -47,7 +47,7 @@ class RunProgress:
 
     run: str
     started: datetime | None = None
-    seen: datetime | None = None  # when the last event was logged
+    last_event: datetime | None = None  # when the last event was logged
     ended: datetime | None = None
     error: str = ""
     stages: dict[str, StageProgress] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class RunProgress:
     @property
     def seconds(self) -> float:
         """The seconds from its start to the last event that was logged."""
-        end = self.ended or self.seen
+        end = self.ended or self.last_event
         return (end - self.started).total_seconds() if self.started and end else 0.0
 
     @property
@@ -91,7 +91,7 @@ def read_progress(store: Store) -> RunProgress | None:
 def _add(progress: RunProgress, line: Any) -> None:
     if "event" in line:
         at = datetime.strptime(line["at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-        progress.seen = at
+        progress.last_event = at
         match line["event"]:
             case "started":
                 progress.started = at
@@ -156,7 +156,7 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
-def watch(
+def follow(
     console: Terminal, store: Store, is_held: Callable[[], bool], pause: Callable[[float], None] = time.sleep
 ) -> None:
     """Shows the progress of the newest run until it ends, or nobody holds the workspace any more."""
@@ -176,7 +176,7 @@ def _states(store: Store, is_held: Callable[[], bool], pause: Callable[[float], 
     """Yields the progress whenever something new was logged."""
     last: RunProgress | None = None
     while True:
-        held = is_held()  # before the log is read: what a run writes at its end is seen
+        held = is_held()  # before the log is read: what a run writes at its end is read
         progress = read_progress(store)
         if progress is not None and progress != last:
             last = progress

@@ -8,7 +8,7 @@ from typing import Any
 
 from corpus.execution import Outcome
 from corpus.storage import Store
-from pipelines.report.live import progress_table, read_progress, watch
+from pipelines.report.live import follow, progress_table, read_progress
 from tests.helpers.terminals import output, terminal
 
 RUN = "20260101T000000-abcd"
@@ -105,7 +105,7 @@ def test_a_run_is_watched_until_it_ends(tmp_path: Path) -> None:
 def watched(store: Store, ahead: list[list[str]], colours: bool = False) -> str:
     """What is shown of a run whose log, after each look, is the next one of `ahead`."""
     console, left = terminal(colours), list(ahead)
-    watch(console, store, lambda: True, lambda seconds: write(store, left.pop(0)))
+    follow(console, store, lambda: True, lambda seconds: write(store, left.pop(0)))
     assert left == []
     return output(console)
 
@@ -121,5 +121,5 @@ def test_nobody_is_watched_for_ever(tmp_path: Path) -> None:
 
 def watched_until(store: Store, held: list[bool]) -> list[str]:
     console = terminal()
-    watch(console, store, lambda: held.pop(0), lambda seconds: None)
+    follow(console, store, lambda: held.pop(0), lambda seconds: None)
     return output(console).splitlines()

@@ -3,7 +3,7 @@
     media/<source>/<shard>.<fingerprint>.<attempt>.tar
     tables/<source>/<stage>/<shard>.<fingerprint>.parquet
     pairs/<dataset>/<source>/<stage>/<shard>.<fingerprint>.parquet
-    runs/<run id>.jsonl
+    runs/<run id>.jsonl, <run id>.summary.json
 
 The fingerprint is part of the name: one listing of a folder says what is done and what is stale, nothing is
 overwritten by something else, and an interrupted run leaves nothing to clean up. Where a stage reads more than its own

@@ -63,6 +63,11 @@ class Selection:
     retry: frozenset[str] = frozenset()  # "failed", or reasons
     sources: frozenset[str] | None = None  # None: all
 
+    def described(self) -> dict[str, Any]:
+        """Returns what is not at its default, as JSON-compatible data."""
+        values = {name: getattr(self, name) for name in ("stage", "shards", "force", "retry", "sources")}
+        return {name: sorted(v) if isinstance(v, frozenset) else v for name, v in values.items() if v}
+
     def selects(self, source: str, shard: str) -> bool:
         """Tells whether a shard of a source is among those that are wanted."""
         requested = self.sources is None or source in self.sources
@@ -117,7 +122,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found = []
     if old.get("version") != new["version"]:
         found.append(f"stage version {old.get('version')} -> {new['version']}")
-    found += _changed("", old.get("settings", {}), new["settings"])
+    found += changed_settings("", old.get("settings", {}), new["settings"])
     inputs = old.get("inputs", {})
     for name, value in new["inputs"].items():
         if inputs.get(name) != value:
@@ -138,11 +143,12 @@ def _pool_change(name: str, old: str | None, new: str) -> str:
     return f"the pool `{name}` changed"
 
 
-def _changed(path: str, old: Any, new: Any) -> list[str]:
+def changed_settings(path: str, old: Any, new: Any) -> list[str]:
+    """Describes what differs between two values of settings, `path.to.key: old -> new`, a line for each."""
     if isinstance(old, dict) and isinstance(new, dict):
         return [
             line
             for key in sorted({*old, *new})
-            for line in _changed(f"{path}.{key}" if path else str(key), old.get(key), new.get(key))
+            for line in changed_settings(f"{path}.{key}" if path else str(key), old.get(key), new.get(key))
         ]
     return [] if old == new else [f"{path}: {old!r} -> {new!r}"]

@@ -22,9 +22,10 @@ from pipelines.planner import Planner
 from pipelines.report.funnel import Funnel, funnels
 from pipelines.report.progress import ProgressBars
 from pipelines.report.run_log import RunLog
+from pipelines.report.run_summary import RunSummary
 from pipelines.report.table_counts import TableCounts
 from pipelines.report.terminal import Terminal
-from pipelines.run_graph.publishing import Publisher
+from pipelines.run_graph.publishing import Publisher, versions
 from pipelines.run_graph.shuffles import ShuffleRunner
 from pipelines.run_graph.states import TableStates
 from pipelines.run_graph.streaming import StreamingExecutor
@@ -59,7 +60,9 @@ def run(
     check_folders(config, mixtures)
     run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:4]
     result = RunResult(run_id)
-    log = RunLog(workspace.store, run_id)
+    chosen = list(config.mixtures) if mixtures is None else mixtures
+    summary = RunSummary.start(run_id, config, {**selection.described(), "mixtures": list(chosen)}, versions())
+    log = RunLog(workspace.store, run_id, summary)
     with ExitStack() as stack:
         progress = stack.enter_context(ProgressBars(console))
         stack.enter_context(_failures_printed(progress, result))
@@ -86,7 +89,6 @@ def run(
         counts = TableCounts.load(workspace)
         states = TableStates(planner, selection)
         publisher = Publisher(config, workspace, plan, counts, engine) if states.is_complete else None
-        chosen = list(config.mixtures) if mixtures is None else mixtures
         kind = StreamingExecutor if engine.streams else WaveExecutor
         shuffles = ShuffleRunner(engine, config.engine, workspace.store.url, scratch)
         executor = kind(
@@ -94,7 +96,7 @@ def run(
         )
         executor.execute()
         remove_finished(workspace)
-        result.funnels = funnels(counts, plan, executor.existing(), config.sources)
+        result.funnels = summary.funnels = funnels(counts, plan, executor.existing(), config.sources)
         counts.save(run_id)
         for name, published in executor.published.items():
             result.corpora[name] = published.corpus

@@ -11,6 +11,9 @@ from rich.text import Text
 from corpus.workspace import owner_name
 from pipelines.plan import Plan, PlannedTable
 from pipelines.report.funnel import Funnel
+from pipelines.report.run_comparison import CountChange, RunComparison
+from pipelines.report.run_history import LoggedRun
+from pipelines.report.run_summary import RunSummary
 from pipelines.report.terminal import Terminal, print_line
 from pipelines.search import Hit
 from pipelines.summaries import MixtureSummary
@@ -73,6 +76,46 @@ def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:
         media = "\n".join(hit.media)
         table.add_row(f"{hit.score:.4f}", hit.dataset, hit.pair_id, hit.query, hit.text, media)
     console.print(table)
+
+
+def show_runs(console: Terminal, runs: Sequence[RunSummary], unsummarised: Sequence[LoggedRun] = ()) -> None:
+    """Prints the runs of a workspace, the newest last; of those without a summary only what their logs have."""
+    table = Table(title="runs", title_justify="left")
+    for column in ("run", "start (UTC)", "seconds", "stages", "tables", "rows", "failed", "end"):
+        table.add_column(column, justify="left" if column in ("run", "start (UTC)", "end") else "right")
+    rows: dict[tuple[str, str], tuple[str, ...]] = {}
+    for run in runs:
+        tables = sum(stage.tables for stage in run.stages.values())
+        size = (f"{run.seconds:,.1f}", f"{len(run.stages)}", f"{tables:,}", f"{run.rows:,}")
+        rows[run.started, run.name] = (*size, f"{run.failed:,}", run.error or "complete")
+    for logged in unsummarised:
+        end = logged.error or (logged.ended and "complete") or "not ended"
+        rows[logged.started, logged.name] = ("", "", f"{logged.written:,}", "", f"{logged.failed:,}", end)
+    for (started, name), numbers in sorted(rows.items()):
+        table.add_row(name, started.partition(".")[0].removesuffix("Z").replace("T", " "), *numbers)
+    console.print(table)
+
+
+def show_comparison(console: Terminal, found: RunComparison) -> None:
+    """Prints what differs between two runs, a line for each difference."""
+    print_line(console, f"{found.old} -> {found.new}")
+    for title, lines in (("settings", found.settings), ("versions", found.versions)):
+        print_line(console, f"{title}: {'the same' if not lines else ''}".rstrip())
+        for line in lines:
+            print_line(console, f"  {line}")
+    for title, changes in (("rows by source", found.funnels), ("rows by stage", found.stages)):
+        print_line(console, f"{title}: {'the same' if not changes else ''}".rstrip())
+        for change in changes:
+            print_line(console, f"  {_count_line(change)}")
+    for stage, (old, new) in found.tables.items():
+        print_line(console, f"tables of {stage}: {old:,} -> {new:,}")
+    for stage, (before, after) in found.seconds.items():
+        print_line(console, f"seconds{f' of work, {stage}' if stage else ''}: {before:,.1f} -> {after:,.1f}")
+
+
+def _count_line(change: CountChange) -> str:
+    key = change.key.removesuffix("/")
+    return f"{change.of} {key}: {change.old:,} -> {change.new:,} ({change.new - change.old:+,})"
 
 
 def show_mixture(console: Terminal, mixture: MixtureSummary) -> None:

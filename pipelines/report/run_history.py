@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +79,17 @@ def read_history(store: Store, max_bytes: int = _MAX_BYTES) -> RunHistory:
         room -= len(data)
         found.runs.append(_add_run(found, name.removesuffix(_ENDING), data))
     return found
+
+
+def unsummarised_runs(store: Store, summarised: Collection[str]) -> list[LoggedRun]:
+    """Returns the runs without a summary, the newest last: they still run, or were killed, or are of an older version.
+
+    Of the logs as many are read as `read_history` does.
+    """
+    logged = [name.removesuffix(_ENDING) for name in store.names("runs") if name.endswith(_ENDING)]
+    if all(name in summarised for name in logged):
+        return []
+    return [run for run in reversed(read_history(store).runs) if run.name not in summarised]
 
 
 def _add_run(history: RunHistory, name: str, data: bytes) -> LoggedRun:

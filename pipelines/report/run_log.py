@@ -1,4 +1,4 @@
-"""Logs a run in the workspace, as JSON lines: what ran, how long, what went wrong."""
+"""Logs a run in the workspace, as JSON lines: what ran, how long, what went wrong; at its end, with a summary."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from corpus.execution import Outcome
 from corpus.storage import StorageError, Store
 from corpus.strict_parse import parse_json
 from corpus.urls import without_credentials
+from pipelines.report.run_summary import RunSummary, summary_path
 
 _WRITE_EVERY_S = 15.0
 _WRITE_SHARE = 1 / 20  # of the time at most: the log of a long run is large
@@ -18,12 +19,14 @@ _WRITE_SHARE = 1 / 20  # of the time at most: the log of a long run is large
 
 class RunLog:
     """The log of a run, `runs/<run id>.jsonl`. Rewritten every few seconds, because object stores cannot append.
+    At the run's end, whatever ended it, its summary is written beside it.
 
     A run goes on if its log cannot be written; `fault` then has the error.
     """
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Store, run_id: str, summary: RunSummary | None = None) -> None:
         self._store = store
+        self._summary = summary
         self.path = f"runs/{run_id}.jsonl"
         self._lines: list[str] = []
         self._written = time.monotonic()
@@ -36,13 +39,20 @@ class RunLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self.event("ended", error="" if error is None else f"{type(error).__name__}: {error}")
+        why = "" if error is None else f"{type(error).__name__}: {error}"
+        self.event("ended", error=why)
         with self._lock:
             self._write()
+            if self._summary is not None:
+                self._summary.complete(why)
+                self._write_summary(self._summary)
 
     def add(self, outcome: Outcome) -> None:
         """Adds the outcome of one shard of one stage."""
         self._append(outcome.to_json())
+        if self._summary is not None:
+            with self._lock:
+                self._summary.add(outcome)
 
     def event(self, name: str, **fields: Any) -> None:
         """Adds another event, with its fields."""
@@ -63,6 +73,12 @@ class RunLog:
             self.fault = f"the log of the run: {error}"
         self._written = time.monotonic()
         self._pause_s = max(_WRITE_EVERY_S, (self._written - start) / _WRITE_SHARE)
+
+    def _write_summary(self, summary: RunSummary) -> None:
+        try:
+            self._store.publish(summary_path(summary.name), summary.to_json().encode())
+        except StorageError as error:
+            self.fault = self.fault or f"the summary of the run: {error}"
 
 
 def last_failures(store: Store) -> dict[tuple[str, str, str], str]:

@@ -9,7 +9,7 @@ import typer
 from pipelines.command_line import main_of
 from pipelines.commands.corpora import export_table_command, push_command, verify_command
 from pipelines.commands.files import init, schema
-from pipelines.commands.history import runs_command
+from pipelines.commands.history import runs_command, show_command
 from pipelines.commands.looking import calibrate_command, labels, mix, report_command, search_command
 from pipelines.commands.running import plan, run_command, status_command
 
@@ -42,6 +42,7 @@ app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_o
 app.command("plan")(plan)
 app.command("status")(status_command)
 app.command("runs")(runs_command)
+app.command("show")(show_command)
 app.command("search")(search_command)
 app.command("report")(report_command)
 app.command("calibrate")(calibrate_command)

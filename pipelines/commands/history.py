@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -52,6 +53,37 @@ def runs_command(
             print_json({"runs": [asdict(run) for run in runs], "unsummarised": [asdict(run) for run in others]})
         else:
             show_runs(console, runs, others)
+        return 0
+
+    guarded(work)
+
+
+def show_command(
+    config: ConfigFile,
+    name: Annotated[str, typer.Argument(help="the id of an item or a pair (32 hexadecimal digits), or SOURCE/SHARD")],
+    picture: Annotated[Path | None, typer.Option("--picture", help="write the item's bytes to this file")] = None,
+    assignments: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Shows all that the stages have about an item, a pair or a shard: why it was kept or removed, what uses it."""
+    settings = read_settings_file(config, assignments)
+
+    def work(console: Any) -> int:
+        from dataclasses import asdict
+
+        from pipelines.report.console import show_found
+        from pipelines.report.terminal import print_line
+        from pipelines.row_lookup import find_rows, write_picture
+
+        found = find_rows(settings, name)
+        path = None if picture is None else write_picture(settings, name, picture)
+        if as_json:
+            rows = [{**asdict(row), "verdict": row.verdict} for row in found.rows]
+            print_json({**asdict(found), "rows": rows, "picture": None if path is None else str(path)})
+            return 0
+        show_found(console, found)
+        if path is not None:
+            print_line(console, f"written: {path}")
         return 0
 
     guarded(work)

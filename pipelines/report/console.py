@@ -15,6 +15,7 @@ from pipelines.report.run_comparison import CountChange, RunComparison
 from pipelines.report.run_history import LoggedRun
 from pipelines.report.run_summary import RunSummary
 from pipelines.report.terminal import Terminal, print_line
+from pipelines.row_lookup import LookupResult
 from pipelines.search import Hit
 from pipelines.summaries import MixtureSummary
 
@@ -116,6 +117,30 @@ def show_comparison(console: Terminal, found: RunComparison) -> None:
 def _count_line(change: CountChange) -> str:
     key = change.key.removesuffix("/")
     return f"{change.of} {key}: {change.old:,} -> {change.new:,} ({change.new - change.old:+,})"
+
+
+def show_found(console: Terminal, found: LookupResult) -> None:
+    """Prints what the stages have about an item, a pair or a shard, a line for each column."""
+    for row in found.rows:
+        print_line(console, f"{row.kind}, row {row.row} of {row.owner}/{row.shard}: {row.verdict}")
+        for stage in row.stages:
+            reason = f" ({stage.reason})" if stage.reason else ""
+            print_line(console, f"  {stage.stage}: {stage.status}{reason}")
+            for name, value in stage.columns.items():
+                print_line(console, f"    {name}: {value}")
+        for side, items in row.items.items():
+            print_line(console, f"  items of {side}: {', '.join(items) or 'none'}")
+    if found.omitted_rows:
+        print_line(console, f"and {found.omitted_rows:,} more rows of it")
+    for use in found.uses:
+        print_line(console, f"used by pair {use.pair_id} of {use.dataset}/{use.shard}, as {use.side}")
+    if found.omitted_uses:
+        print_line(console, f"and by {found.omitted_uses:,} more")
+    if any(row.kind != "pair" for row in found.rows) and not found.uses:
+        print_line(console, "used by no pair")
+    for table in found.shard:
+        counts = ", ".join(f"{key.removesuffix('/')} {rows:,}" for key, rows in table.counts.items())
+        print_line(console, f"{table.stage} of {table.owner}: {table.state}{f'; {counts}' if counts else ''}")
 
 
 def show_mixture(console: Terminal, mixture: MixtureSummary) -> None:

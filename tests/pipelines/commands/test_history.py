@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.helpers.text_runs import OF_TEMPLATE, ROWS, call_in_process, json_of, text_config
@@ -73,3 +74,25 @@ def test_a_run_that_was_killed_is_listed_by_its_log(tmp_path: Path) -> None:
     assert [each["name"] for each in json_of("runs", config)["unsummarised"]] == ["20250101T000000-aaaa"]
     code, printed = call_in_process("runs", config)
     assert code == 0 and "not ended" in printed
+
+
+def test_a_filtered_pair_shows_its_reason(twice: str) -> None:
+    options = ("--set", f"{THRESHOLD}=3")
+    [path] = (Path(twice).parent / "workspace").glob("pairs/texts/texts/pairs/*.parquet")
+    pairs = pq.read_table(path, columns=["pair_id", "query"]).to_pylist()
+    for number, row in enumerate(pairs):
+        is_template = "page number" in row["query"]["text"]
+        [found] = json_of("show", twice, row["pair_id"].hex(), *options)["rows"]
+        assert (found["kind"], found["owner"], found["row"]) == ("pair", "texts", number)
+        verdict = "filtered by text_filter: boilerplate" if is_template else "kept by all"
+        assert found["verdict"].startswith(verdict)
+        assert found["stages"][0]["stage"] == "pairs"
+    code, printed = call_in_process("show", twice, pairs[-1]["pair_id"].hex(), *options)
+    assert code == 0 and "text_filter: filtered (boilerplate)" in printed
+    assert "page number is" in printed and "\x1b" not in printed
+    counts = {each["stage"]: each["counts"] for each in json_of("show", twice, "texts/0", *options)["shard"]}
+    assert counts["text_filter"] == {"filtered/boilerplate": OF_TEMPLATE, "kept/": ROWS - OF_TEMPLATE}
+    cases = {"0" * 32: "no item and no pair", "texts/9": "no such shard", "nothing": "neither an id"}
+    for name, message in cases.items():
+        code, printed = call_in_process("show", twice, name)
+        assert code == 2 and message in printed, printed

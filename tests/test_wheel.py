@@ -37,6 +37,8 @@ def test_it_holds_the_package_and_nothing_of_the_demo(wheel: Path) -> None:
         PurePosixPath(entry.filename).suffix for entry in entries if entry.filename.split("/")[0] not in metadata
     }
     assert suffixes <= {".py", ".yaml", ".typed", ".css", ".js"}, "no checkpoint, no cache"
+    names = {entry.filename for entry in entries}
+    assert {f"{package}/py.typed" for package in rzen_corpus.PACKAGES} <= names, "its types are for its users, too"
     assert sum(entry.file_size for entry in entries) < 4_000_000
 
 

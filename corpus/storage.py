@@ -98,7 +98,7 @@ class Store:
         with self.open(path) as file:
             data = file.read(max_bytes + 1)
         if len(data) > max_bytes:
-            raise ValueError(f"{self.full(path)}: more than {max_bytes:,} bytes")
+            raise ValueError(f"more than {max_bytes:,} bytes")
         return data
 
     @_waits

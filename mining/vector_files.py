@@ -136,7 +136,9 @@ class NumpyFile(VectorFile):
         except UnicodeDecodeError as error:
             raise self.fault(f"the ids in {path} are not UTF-8: {error}") from error
         except ValueError as error:
-            raise self.fault(f"ids of up to {_MAX_ID_BYTES} bytes, one a line, are expected in {error}") from error
+            raise self.fault(
+                f"ids of up to {_MAX_ID_BYTES} bytes, one a line, are expected in {path}: {error}"
+            ) from error
         if len(ids) != self._rows:
             raise self.fault(f"{self._rows:,} vectors, but {len(ids):,} ids in {path}")
         return ids

@@ -41,7 +41,6 @@ TESTED_BY = {
     "pipelines/report/machine.py": "pipelines/commands/test_running.py",
     "pipelines/runner.py": "runs/test_run.py",
     "pipelines/engines/beam_worker.py": "pipelines/engines/test_beam.py",
-    "pipelines/engines/process_main.py": "pipelines/engines/test_local.py",
     "pipelines/engines/process_worker.py": "pipelines/engines/test_local.py",
     "pipelines/sources/images/pdf_worker.py": "pipelines/sources/images/test_pdf.py",
     "serving/vllm/server_main.py": "serving/vllm/test_server.py",

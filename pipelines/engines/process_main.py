@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import threading
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -33,19 +34,28 @@ def run_worker(connection: Connection, parent_pipe: Connection, heartbeat_s: flo
     if heartbeat_s:
         threading.Thread(target=sender.beat, args=(heartbeat_s,), name="heartbeat", daemon=True).start()
     jobs: dict[int, OpenJob] = {}
-    with suppress(EOFError):
-        while True:
-            kind, number, payload = connection.recv()
-            if kind == "open":
-                _open(jobs, sender, number, payload)
-            elif kind == "item":
-                _start(jobs, sender, number, payload)
-            elif kind == "close" and number in jobs:
-                _close(jobs.pop(number))
-            elif kind == "leave":
-                break
+    for kind, number, payload in received_messages(connection):
+        if kind == "open":
+            _open(jobs, sender, number, payload)
+        elif kind == "item":
+            _start(jobs, sender, number, payload)
+        elif kind == "close" and number in jobs:
+            _close(jobs.pop(number))
     for job in jobs.values():
         _close(job)
+
+
+def received_messages(connection: Connection) -> Iterator[Message]:
+    """Yields what a process is sent, until `leave`, or until the other one has ended.
+
+    An end that was closed with messages unread resets the connection.
+    """
+    with suppress(EOFError, ConnectionError):
+        while True:
+            message: Message = connection.recv()
+            if message[0] == "leave":
+                return
+            yield message
 
 
 class _Sender:

@@ -155,7 +155,7 @@ def read_prompts(path: str) -> dict[Key, tuple[str, ...]]:
     try:
         text = Store(".").read_bounded(path, _MAX_PROMPTS_BYTES).decode("utf-8-sig", "replace")
     except ValueError as error:
-        raise SettingsError(f"instructions_file: {error}") from error
+        raise SettingsError(f"instructions_file: {path}: {error}") from error
     rows = list(csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
     if not rows or [name.strip() for name in rows[0][:4]] != _HEAD:
         raise SettingsError(f"instructions_file: {path}: expected a table that begins with {', '.join(_HEAD)}")

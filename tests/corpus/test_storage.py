@@ -54,7 +54,7 @@ def test_of_a_file_of_others_no_more_is_read_than_may_be(store_url: str) -> None
     store = Store(store_url)
     store.publish("one.bin", b"0123456789")
     assert store.read_bounded("one.bin", 10) == b"0123456789"
-    with pytest.raises(ValueError, match=r"one\.bin: more than 9 bytes"):
+    with pytest.raises(ValueError, match=r"^more than 9 bytes$"):
         store.read_bounded("one.bin", 9)
 
 

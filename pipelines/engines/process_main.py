@@ -8,6 +8,7 @@ pickled (job's number, item)), (`close`, job, b""), (`leave`, 0, b""); and (`ali
 from __future__ import annotations
 
 import pickle
+import signal
 import threading
 import traceback
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ Message = tuple[str, int, bytes]
 
 def run_worker(connection: Connection, parent_pipe: Connection, heartbeat_s: float) -> None:
     """Runs items until it is sent `leave`, or the parent ends. With `heartbeat_s` above 0 it shows signs of life."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is its parent's
     exit_with_parent(parent_pipe, drop_pending)
     escape_messages()
     sender = _Sender(connection)

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -180,6 +181,7 @@ class ProcessWorker:
     # The sending thread.
 
     def _send_all(self, threads: int) -> None:
+        resource_tracker.ensure_running()  # started together with a process, it would let SIGINT through again
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: Ctrl-C is its parent's
         if not self._start_process(threads):
             return

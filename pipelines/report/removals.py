@@ -8,7 +8,7 @@ them as in the sample.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,12 +98,12 @@ def removed_rows(context: ReportContext, source: str, limit: int) -> dict[tuple[
     """Finds some removed rows of each status and reason, at most `limit`: those that the funnel counts."""
     counted = context.counted(source)
     tables = context.tables_by_path()
-    holders: dict[str, list[str]] = {}  # paths by "status/reason"
+    holders: dict[str, dict[str, int]] = {}  # rows of each path, by "status/reason"
     for each, counts in zip(counted, context.counts.rows([each.path for each in counted]), strict=True):
-        for key in counts:
+        for key, rows in counts.items():
             if not key.startswith(f"{Status.KEPT}/") and each.path in tables:
-                holders.setdefault(key, []).append(each.path)
-    chosen = {key: _chosen(paths) for key, paths in holders.items()}
+                holders.setdefault(key, {})[each.path] = rows
+    chosen = {key: _chosen(paths, limit) for key, paths in holders.items()}
     found: dict[tuple[str, str], list[RowPlace]] = {}
     for path in sorted({path for paths in chosen.values() for path in paths}):
         keys = [key for key, paths in chosen.items() if path in paths]
@@ -118,8 +118,15 @@ def removed_rows(context: ReportContext, source: str, limit: int) -> dict[tuple[
     return found
 
 
-def _chosen(paths: Sequence[str]) -> list[str]:
-    return [paths[at] for at in random_order(pa.array(paths, pa.string()), SAMPLE_SEED)[:_TABLES].tolist()]
+def _chosen(rows: Mapping[str, int], limit: int) -> list[str]:
+    """Returns some tables, in random order: no more than are needed for `limit` rows, and _TABLES where there are."""
+    chosen: list[str] = []
+    paths = list(rows)
+    for at in random_order(pa.array(paths, pa.string()), SAMPLE_SEED).tolist():
+        if len(chosen) >= _TABLES and sum(rows[path] for path in chosen) >= limit:
+            break
+        chosen.append(paths[at])
+    return chosen
 
 
 def _rows(verdict: pa.Table, status: str, reason: str, path: str) -> list[int]:

@@ -111,10 +111,10 @@ def removed_rows(context: ReportContext, source: str, limit: int) -> dict[tuple[
         planned = tables[path]
         for key in keys:
             status, _, reason = key.partition("/")
-            rows = _rows(verdict, status, reason, path)
             places = found.setdefault((status, reason), [])
             room = max(0, limit - len(places))
-            places += [RowPlace(planned.node, planned.task.shard, row) for row in rows[:room]]
+            removed = _rows(verdict, status, reason, path)[:room]
+            places += [RowPlace(planned.node, planned.task.shard, row) for row in removed]
     return found
 
 

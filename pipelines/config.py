@@ -17,6 +17,7 @@ from corpus.workspace import NAME
 from pipelines.engines import EngineSettings
 from pipelines.evaluation.settings import EvaluationSet
 from pipelines.graph import STAGES
+from pipelines.observers.settings import MetricsSettings
 from pipelines.pairs.base import DatasetSettings
 from pipelines.pairs.clips import ClipPairSettings
 from pipelines.pairs.existing import ExistingPairSettings
@@ -95,6 +96,9 @@ class Config(Settings):
     )
     mixtures: dict[str, MixtureSettings] = Field(
         default={}, description="The mixtures by name: corpora that are published from the datasets."
+    )
+    metrics: MetricsSettings = Field(
+        MetricsSettings(), description="Where metrics of a run go, and what else observes it."
     )
 
     @field_validator("sources", "evaluation", "datasets", "mixtures")

@@ -17,6 +17,8 @@ from pipelines.engines import open_engine
 from pipelines.engines.address import check_address
 from pipelines.graph import build_graph
 from pipelines.lease import workspace_lease
+from pipelines.observers.base import EndedRun, RunObserver, StartedRun
+from pipelines.observers.run_observers import open_observers
 from pipelines.plan import Selection
 from pipelines.planner import Planner
 from pipelines.report.funnel import Funnel, funnels
@@ -72,9 +74,12 @@ def run(
             progress.print_line(caution)
         check_stages(steps)  # before rows are read
         check_address(config.engine)
+        notify = partial(_notify, progress, log)
+        observer = stack.enter_context(open_observers(config.metrics, notify))
         stack.enter_context(workspace_lease(workspace.store, run_id, wait, progress.print_line))
         stack.enter_context(patient_storage(config.engine.storage_retry_s, progress.print_line))
         stack.enter_context(log)  # after the lease: a run that was refused has no log
+        stack.enter_context(_observed(observer, StartedRun(run_id, summary.settings, summary.versions), result))
         with progress.bar("rows"):
             read = read_sources(workspace, config, write=True)
         for line in read.notices:
@@ -84,7 +89,7 @@ def run(
         for line in plan.notices:
             progress.print_line(line)
         scratch = workspace.store.full(f"runs/scratch-{run_id}")
-        engine = open_engine(config.engine, partial(_notify, progress, log), scratch=scratch)
+        engine = open_engine(config.engine, notify, scratch=scratch)
         stack.callback(engine.close)
         counts = TableCounts.load(workspace)
         states = TableStates(planner, selection)
@@ -92,7 +97,18 @@ def run(
         kind = StreamingExecutor if engine.streams else WaveExecutor
         shuffles = ShuffleRunner(engine, config.engine, workspace.store.url, scratch)
         executor = kind(
-            workspace, engine, planner, states, shuffles, progress, log, counts, publisher, chosen, result.failed
+            workspace,
+            engine,
+            planner,
+            states,
+            shuffles,
+            progress,
+            log,
+            counts,
+            publisher,
+            chosen,
+            result.failed,
+            observer=observer,
         )
         executor.execute()
         remove_finished(workspace)
@@ -113,6 +129,20 @@ def _notify(progress: ProgressBars, log: RunLog, line: str) -> None:
     """Prints what an engine reports, and puts it into the run's log."""
     progress.print_line(line)
     log.event("notice", text=line)
+
+
+@contextmanager
+def _observed(observer: RunObserver, run: StartedRun, result: RunResult) -> Iterator[None]:
+    """Has a run observed from its start to its end, whatever ends it."""
+    observer.started(run)
+    why = ""
+    try:
+        yield
+    except BaseException as error:
+        why = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        observer.ended(EndedRun(why, tuple(result.failed), result.funnels))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from corpus.storage import Store
 from corpus.workspace import Workspace
 from pipelines.config import Config
 from pipelines.graph import build_graph
+from pipelines.observers.run_observers import check_observers
 from pipelines.plan import Plan, Selection, Step
 from pipelines.planner import make_plan
 from pipelines.report.funnel import IMAGES, Funnel, duplicate_image_names, funnels
@@ -95,6 +96,7 @@ def plan_run(config: Config, selection: Selection, check: bool = True) -> Plan:
     workspace = Workspace(config.workspace)
     if check:
         check_folders(config)
+        check_observers(config.metrics)
     read = read_sources(workspace, config, write=False, check=check)
     steps = build_graph(config)
     if check:

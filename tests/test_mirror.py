@@ -23,6 +23,8 @@ TESTED_BY = {
     "mining/encoders/base.py": "mining/test_embed_worker.py",
     "mining/encoders/descriptor.py": "mining/test_embed.py",
     "mining/settings.py": "mining/test_neighbours.py",
+    "pipelines/observers/base.py": "pipelines/observers/test_run_observers.py",
+    "pipelines/observers/settings.py": "pipelines/observers/test_run_observers.py",
     "pipelines/pairs/base.py": "pipelines/pairs/test_image_text.py",
     "pipelines/engines/item_queue.py": "pipelines/engines/test_dispatcher.py",
     "pipelines/engines/open_job.py": "pipelines/engines/test_inline.py",

@@ -15,6 +15,7 @@ from corpus.execution import MapJob, Outcome
 from corpus.stage import MapStage, ShuffleStage
 from corpus.workspace import Workspace, owner_name
 from pipelines.engines import Engine
+from pipelines.observers.base import RunObserver, TaskCounts
 from pipelines.planner import Planner
 from pipelines.publish.mixture import PublishError
 from pipelines.report.progress import ProgressBar, ProgressBars
@@ -49,6 +50,7 @@ class Executor(ABC):
     failed: list[str] = field(default_factory=list)  # failures, one line each
     published: dict[str, PublishedMixture] = field(default_factory=dict)
     error: BaseException | None = None  # the first fault of publishing that is none of storage or of what is published
+    observer: RunObserver = field(default_factory=RunObserver)
 
     def __post_init__(self) -> None:
         plan = self.planner.plan
@@ -62,6 +64,7 @@ class Executor(ABC):
     def execute(self) -> None:
         """Runs all tasks that can be run, then says what could not. Stops the engine where it is interrupted."""
         self.states.start()
+        self.observer.progress(self._task_counts())
         try:
             self._run_tasks()
         except BaseException:
@@ -73,6 +76,7 @@ class Executor(ABC):
         self.states.block_rest()
         self.failed += self._blocked_lines()
         self._complete_steps()
+        self.observer.progress(self._task_counts())
         for mixture in self._awaited:
             self.progress.print_line(f"publish {mixture}: blocked")
 
@@ -121,6 +125,7 @@ class Executor(ABC):
         node = graph.node_of(table)
         report = self.reports[graph.steps[node]]
         self.log.add(outcome)
+        self.observer.outcome(outcome)
         report.start()
         report.add(outcome)
         if outcome.error:
@@ -185,6 +190,8 @@ class Executor(ABC):
             self.failed.append(f"publish {mixture}: {type(error).__name__}: {error}")
         elif error is not None:
             self.error = self.error or error
+        else:
+            self.observer.published(mixture, self.published[mixture].samples)
 
     def _complete_steps(self) -> None:
         ended = sorted(self.states.ended_steps)
@@ -219,6 +226,23 @@ class Executor(ABC):
         if now - self._logged >= _LOG_EVERY_S:
             self._logged = now
             self.log.event("progress", steps=steps)
+            self.observer.progress(self._task_counts())
+
+    def _task_counts(self) -> dict[str, TaskCounts]:
+        """Returns the tasks of each stage that were requested, by their states."""
+        found = {}
+        for step in range(self.states.last_step + 1):
+            ready, running = self._active(step)
+            ended = self.states.ended_in_step[step]
+            found[self.reports[step].name] = TaskCounts(
+                waiting=self.states.open_in_step[step] - ready - running,
+                ready=ready,
+                running=running,
+                done=ended[TableStatus.SETTLED],
+                failed=ended[TableStatus.FAILED],
+                blocked=ended[TableStatus.BLOCKED],
+            )
+        return found
 
     def _show_total(self) -> None:
         """Updates the bar over all stages, by which the end of the run is estimated."""

@@ -29,6 +29,7 @@ class PublishedMixture:
     corpus: str  # its folder or URL
     batches: list[str] = field(default_factory=list)  # how hard its batches are, in lines
     evaluation: list[str] = field(default_factory=list)  # what evaluation sets were checked, in lines
+    samples: dict[str, int] = field(default_factory=dict)  # of each dataset
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ class Publisher:
         inputs = publish_input(self.config, mixture, self.plan, counted, versions())
         found = publish(self.workspace, inputs, self.config.mixtures[mixture], self.engine, progress)
         lines = list(evaluation_lines(inputs.evaluation, inputs.unchecked))
-        return PublishedMixture(found.path, list(batch_lines(found.manifest["datasets"])), lines)
+        entries = found.manifest["datasets"]
+        samples = {name: entry["samples"] for name, entry in entries.items()}
+        return PublishedMixture(found.path, list(batch_lines(entries)), lines, samples)
 
 
 def publish_input(

@@ -6,7 +6,7 @@ fails blocks all that depends on it, and nothing else.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from enum import IntEnum
 
 from pipelines.plan import PlannedTable, Selection
@@ -52,6 +52,7 @@ class TableStates:
         self.open_in_node = [0] * len(graph.nodes)  # requested tables that have not ended
         self.open_in_step = [0] * len(names)
         self.todo_in_step = [0] * len(names)  # requested tables that did not exist when they were planned
+        self.ended_in_step: list[Counter[TableStatus]] = [Counter() for _ in names]  # requested tables, by their states
 
     def status(self, table: int) -> TableStatus:
         """Returns the state of a table."""
@@ -170,6 +171,7 @@ class TableStates:
             step = self.dependencies.steps[node]
             self.open_in_node[node] -= 1
             self.open_in_step[step] -= 1
+            self.ended_in_step[step][state] += 1
             self.todo_in_step[step] += self._planner.table(table).state != "done"
             if not self.open_in_node[node]:
                 self.ended_nodes.append(node)

@@ -105,3 +105,5 @@ class WaveExecutor(Executor):
             self._publish(mixture)
         except Exception as error:  # noqa: BLE001 - the other mixtures are published; it is raised at the end
             self._end_mixture(mixture, error)
+        else:
+            self._end_mixture(mixture, None)

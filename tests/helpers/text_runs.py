@@ -15,8 +15,11 @@ ROWS, OF_TEMPLATE = 12, 4
 _WORDS = ("rivers", "mountains", "kettles", "lanterns", "bridges", "gardens", "violins", "harbours")
 
 
-def text_config(folder: Path) -> str:
-    """Writes the texts and their settings; returns the path of these. The last rows are of one template."""
+def text_config(folder: Path, **sections: Any) -> str:
+    """Writes the texts and their settings, with further sections; returns the path of these.
+
+    The last rows are of one template.
+    """
     rows = [
         {"question": f"where do people look for old {word}?", "answer": f"they look for {word} in the valley below"}
         for word in _WORDS
@@ -43,6 +46,7 @@ def text_config(folder: Path) -> str:
         "mixtures": {
             "all": {"corpus": str(folder / "corpus"), "batch_size": 4, "datasets": {"texts": {"negatives": 1}}}
         },
+        **sections,
     }
     path = folder / "texts.yaml"
     path.write_text(yaml.safe_dump(settings))

@@ -22,6 +22,7 @@ from corpus.settings import SettingsError
 from pipelines.cli import app
 from pipelines.config import Config
 from pipelines.docs import render, tables
+from pipelines.observers.run_metrics import METRICS
 from tests.helpers.noise_images import noise_jpeg
 from tests.helpers.whole_runs import command
 
@@ -155,6 +156,8 @@ def completed(settings: dict[str, Any]) -> dict[str, Any]:
     for mixture in settings.get("mixtures", {}).values():
         for name in mixture["datasets"]:
             datasets.setdefault(name, {"source": name})
+    if not datasets:
+        sources.setdefault("images", {"kind": "laion", "files": ["x.parquet"], "licence": "x"})
     for dataset in datasets.values():
         sources.setdefault(dataset["source"], {"kind": "laion", "files": ["x.parquet"], "licence": "x"})
     return {"workspace": "workspace", **settings}
@@ -239,11 +242,13 @@ def test_identifiers_that_are_named_are_in_the_code() -> None:
     files += [file for folder in FOLDERS for file in (HOME / folder).rglob("*") if file.suffix in (".py", ".yaml")]
     known = {word for file in files for word in re.findall(r"\w+", file.read_text(encoding="utf-8"))}
     known |= {word for text in PAGES.values() for block in blocks(text, "python") for word in re.findall(r"\w+", block)}
+    known |= {f"rzen_corpus_{metric.name}" for metric in METRICS}
+    others = r"--\w+|python -m apache_beam[\w.]*"  # options and programs of Beam
     unknown = {
         (path.name, word)
         for path, text in PAGES.items()
         for code in re.findall(r"`([^`]+)`", without_blocks(text))
-        for word in re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b", code)
+        for word in re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b", re.sub(others, "", code))
         if "/" not in code and re.sub(r"_[0-9]+$", "", word) not in known
     }
     assert sorted(unknown) == []

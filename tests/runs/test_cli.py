@@ -133,7 +133,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(web: Web, undisturbed: Path,
 
 def test_schema_is_the_schema_of_the_settings() -> None:
     schema = json.loads(call("schema").stdout)
-    sections = {"workspace", "engine", "sources", "stages", "datasets", "mixtures", "evaluation"}
+    sections = {"workspace", "engine", "sources", "stages", "datasets", "mixtures", "evaluation", "metrics"}
     assert set(schema["properties"]) == sections
     assert schema["additionalProperties"] is False
     settings = yaml.safe_load((Path(__file__).parents[2] / "configs/laion.yaml").read_text())

@@ -11,13 +11,15 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from pipelines.config import Config
     from pipelines.plan import Selection
+
+Result = TypeVar("Result")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -175,6 +177,14 @@ def guarded(work: Callable[[Any], int], again: str = "") -> NoReturn:
         print_text(errors, f"{trace_of(error)}This is a fault of rzen-corpus itself.")
         code = EXIT_FAILED
     raise typer.Exit(code)
+
+
+def with_bar(console: Any, name: str, work: Callable[[Callable[[int, int], None]], Result]) -> Result:
+    """Does work while a progress bar is shown; it is passed what updates the bar: how many are done of how many."""
+    from pipelines.report.progress import ProgressBars
+
+    with ProgressBars(console) as bars, bars.bar(name) as bar:
+        return work(bar.set_progress)
 
 
 def print_failures(console: Any, failed: list[str]) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from pipelines.command_line import EXIT_FAILED, JsonOption, guarded, print_json
+from pipelines.command_line import EXIT_FAILED, JsonOption, guarded, print_json, with_bar
 
 Corpus = Annotated[str, typer.Argument(help="folder or URL of a published corpus")]
 
@@ -56,11 +57,9 @@ def push_command(
 
     def work(console: Any) -> int:
         from pipelines.publish.push import push
-        from pipelines.report.progress import ProgressBars
         from pipelines.report.terminal import print_line
 
-        with ProgressBars(console) as progress, progress.bar("push") as bar:
-            pushed = push(corpus, target, bar.set_progress)
+        pushed = with_bar(console, "push", partial(push, corpus, target))
         there = f", {pushed.present:,} of them there already" if pushed.present else ""
         print_line(console, f"{pushed.path}: {pushed.files:,} files, {pushed.bytes:,} bytes{there}; all read again")
         return 0
@@ -76,11 +75,9 @@ def export_table_command(
 
     def work(console: Any) -> int:
         from pipelines.publish.parquet_export import export_table
-        from pipelines.report.progress import ProgressBars
         from pipelines.report.terminal import print_line
 
-        with ProgressBars(console) as progress, progress.bar("export") as bar:
-            written = export_table(corpus, out, bar.set_progress)
+        written = with_bar(console, "export", partial(export_table, corpus, out))
         print_line(console, f"{written.path}: {written.rows:,} rows, {written.bytes:,} bytes")
         return 0
 

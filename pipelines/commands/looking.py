@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from pipelines.command_line import (
     known_mixtures,
     print_json,
     read_settings_file,
+    with_bar,
 )
 
 
@@ -54,12 +56,10 @@ def report_command(
     settings = read_settings_file(config, assignments)
 
     def work(console: Any) -> int:
-        from pipelines.report.progress import ProgressBars
         from pipelines.report.terminal import print_line
         from pipelines.report.workspace_report import write_report
 
-        with ProgressBars(console) as bars, bars.bar("report") as bar:
-            path = write_report(settings, config.name, out, bar.set_progress)
+        path = with_bar(console, "report", partial(write_report, settings, config.name, out))
         print_line(console, f"written: {path}")
         return 0
 

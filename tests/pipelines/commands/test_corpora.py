@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from pipelines.cli import app
 from pipelines.publish.publish import publish
 from pipelines.publish.verify import verify
 from tests.helpers.small_worlds import InlineEngine, World, mixture
+from tests.helpers.text_runs import call_in_process as call
 
 
 @pytest.fixture
@@ -20,11 +19,6 @@ def corpus(tmp_path: Path) -> str:
     world.captions("laion", 7)
     publish(world.workspace, world.given(), mixture(tmp_path / "corpus", {"laion": {}}), InlineEngine())
     return str(tmp_path / "corpus")
-
-
-def call(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "400"})
-    return result.exit_code, result.output
 
 
 def test_a_corpus_is_pushed_and_then_there_already(corpus: str, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 import rzen_corpus
-from pipelines.cli import app
+from tests.helpers.text_runs import call_in_process as call
+from tests.helpers.text_runs import json_of as data
 
 ROWS = 12
 SETTINGS: dict[str, Any] = {
@@ -39,18 +39,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     (tmp_path / "texts.yaml").write_text(yaml.safe_dump(SETTINGS))
     return str(tmp_path / "texts.yaml")
-
-
-def call(*arguments: str) -> tuple[int, str]:
-    """Runs the command line; returns the exit code, and what it printed."""
-    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "400"})
-    return result.exit_code, result.output
-
-
-def data(*arguments: str) -> Any:
-    code, printed = call(*arguments, "--json")
-    assert code == 0, printed
-    return json.loads(printed)
 
 
 def test_the_version_is_printed() -> None:

@@ -22,11 +22,13 @@ from pipelines.pairs.base import DatasetSettings
 from pipelines.pairs.clips import ClipPairSettings
 from pipelines.pairs.existing import ExistingPairSettings
 from pipelines.pairs.image_text import PairSettings
+from pipelines.plugins import with_installed_sources, with_installed_stages
 from pipelines.publish.mixture import MixtureSettings
 from pipelines.sources import SOURCES
 from pipelines.sources.base import SourceSettings
 
 DATASETS: tuple[type[DatasetSettings], ...] = (PairSettings, ClipPairSettings, ExistingPairSettings)
+ALL_STAGES = with_installed_stages(STAGES)
 
 _MAX_SHARDS = 1_000_000  # that are named one by one
 
@@ -69,18 +71,19 @@ if TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any: ...
 
 else:
-    AnySource = source_type(SOURCES)
+    AnySource = source_type(with_installed_sources(SOURCES))
     AnyPairs = Annotated[
         reduce(or_, (Annotated[each, Tag(_only_kind(each))] for each in DATASETS)),
         Discriminator(kind),
     ]
-    StageSettings = stage_settings(STAGES)
+    StageSettings = stage_settings(ALL_STAGES)
 
 
 class Config(Settings):
     """All settings of a run: workspace, engine, sources, stages, datasets and mixtures."""
 
-    stage_list: ClassVar[tuple[type[Stage], ...]] = STAGES
+    stage_list: ClassVar[tuple[type[Stage], ...]] = ALL_STAGES
+    optional_stages: ClassVar[frozenset[type[Stage]]] = frozenset(ALL_STAGES) - frozenset(STAGES)
 
     workspace: str = Field(description="The folder or fsspec URL that has media, tables and pairs.")
     engine: EngineSettings = Field(EngineSettings(), description="Where and how stages run.")
@@ -113,6 +116,12 @@ class Config(Settings):
         """Returns the sources whose rows become images, clips or pairs."""
         return [name for name, source in self.sources.items() if source.gives in kinds]
 
+    @property
+    def chosen_stages(self) -> list[type[Stage]]:
+        """The stages that may run: those of this package, and installed ones whose key the settings have."""
+        keys = self.stages.model_fields_set
+        return [each for each in self.stage_list if each not in self.optional_stages or each.settings_key in keys]
+
     @cached_property
     def evaluation_sets(self) -> dict[str, EvaluationSet]:
         """The evaluation sets by name, each set of a preset that is there by its own.
@@ -142,7 +151,9 @@ class Config(Settings):
         stages, pairs = self.stages, self.giving(Gives.PAIRS)
         if both := sorted({*self.sources} & {*self.evaluation}):
             raise ValueError(f"evaluation.{both[0]}: a source has this name: their tables would lie in one folder")
-        for stage in self.stage_list:
+        for conflict in self._unchosen_stages():
+            raise ValueError(conflict)
+        for stage in self.chosen_stages:
             for conflict in stage.conflicts(self.sources, stages):
                 raise ValueError(conflict)
             if stage.over_pairs:
@@ -175,6 +186,15 @@ class Config(Settings):
                 raise ValueError(f"mixtures.{name}.datasets.{conflict}")
         return self
 
+    def _unchosen_stages(self) -> Iterator[str]:
+        """Lists the stages whose tables an installed stage reads, and whose keys the settings lack."""
+        chosen = self.chosen_stages
+        unchosen = {stage.name: stage for stage in self.optional_stages if stage not in chosen}
+        for stage in self.optional_stages.intersection(chosen):
+            for name in (name for name in stage.reads if name in unchosen):
+                key = unchosen[name].settings_key
+                yield f"stages.{stage.settings_key}: it reads what {name} writes: add stages.{key}"
+
     def _conflicts(self, name: str, dataset: DatasetSettings) -> Iterator[str]:
         """Lists what a dataset needs that its source, or the encoder of mining, doesn't give."""
         gives = self.sources[dataset.source].gives
@@ -202,7 +222,7 @@ def make_config(sources: Sequence[type[SourceSettings]], stages: Sequence[type[S
         "stages": (settings, Field(settings(), description=described["stages"])),
     }
     model = create_model("Config", __base__=Config, **fields)
-    model.stage_list = tuple(stages)
+    model.stage_list, model.optional_stages = tuple(stages), frozenset()
     return model
 
 

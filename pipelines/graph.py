@@ -112,11 +112,11 @@ Tables = dict[str, TableKey]  # by the names and roles that stages know them by
 def build_graph(config: Config) -> list[Step]:
     """Returns the steps of a configuration, in an order in which each finds what it reads."""
     builder = _GraphBuilder(config)
-    for stage in config.stage_list:
+    for stage in config.chosen_stages:
         if not stage.over_pairs:
             builder.add(stage)
     builder.add_pairs()
-    for stage in config.stage_list:
+    for stage in config.chosen_stages:
         if stage.over_pairs:
             builder.add_of_pairs(stage)
     return [Step(name, tuple(nodes)) for name, nodes in builder.nodes.items()]

@@ -8,13 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.command_line import guarded, print_json
+from pipelines.command_line import guarded, print_json, usage_error
 
 
 def schema() -> None:
     """Prints the JSON schema of the settings file, for editors that check YAML against one."""
-    from pipelines.config import Config
+    from corpus.settings import SettingsError
 
+    try:
+        from pipelines.config import Config
+    except SettingsError as error:  # of an installed stage or source
+        usage_error(str(error))
     print_json(Config.model_json_schema())
 
 

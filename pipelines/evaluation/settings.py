@@ -13,10 +13,15 @@ from corpus.settings import Settings, SettingsError
 from pipelines.evaluation.media_files import MediaFilesSource
 from pipelines.evaluation.presets import PresetSet, preset_names, read_preset
 from pipelines.evaluation.table_rows import TableRowsSource
+from pipelines.plugins import with_installed_sources
 from pipelines.sources import SOURCES
 from pipelines.sources.base import SourceSettings
 
-EVALUATION_SOURCES: tuple[type[SourceSettings], ...] = (MediaFilesSource, TableRowsSource, *SOURCES)
+EVALUATION_SOURCES: tuple[type[SourceSettings], ...] = (
+    MediaFilesSource,
+    TableRowsSource,
+    *with_installed_sources(SOURCES),
+)
 
 if TYPE_CHECKING:
     AnyEvaluation = SourceSettings

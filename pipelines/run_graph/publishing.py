@@ -14,6 +14,7 @@ from filters.image.stats import ImageStats
 from pipelines.config import Config
 from pipelines.engines import Engine
 from pipelines.plan import Node, Plan
+from pipelines.plugins import installed_versions
 from pipelines.publish.manifest import batch_lines
 from pipelines.publish.mixture import DatasetInput, PublishInput
 from pipelines.publish.publish import publish
@@ -134,8 +135,8 @@ def _sources_of_items(config: Config, sources: set[str], known: set[str]) -> set
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of this program and of the libraries that a corpus's bytes depend on."""
-    found = {"python": platform.python_version()}
+    """Returns the versions of this program, of the libraries that a corpus's bytes depend on, and of plug-ins."""
+    found = {"python": platform.python_version(), **installed_versions()}
     for package in ("rzen-corpus", "pyarrow", "numpy", "opencv-python-headless", "pillow"):
         try:
             found[package] = version(package)

@@ -26,13 +26,16 @@ from pipelines.report.progress import ProgressBars
 from pipelines.report.run_log import RunLog
 from pipelines.report.run_summary import RunSummary
 from pipelines.report.table_counts import TableCounts
-from pipelines.report.terminal import Terminal
+from pipelines.report.terminal import Terminal, Verbosity
 from pipelines.run_graph.publishing import Publisher, versions
 from pipelines.run_graph.shuffles import ShuffleRunner
 from pipelines.run_graph.states import TableStates
 from pipelines.run_graph.streaming import StreamingExecutor
 from pipelines.run_graph.waves import WaveExecutor
+from pipelines.sources.malformed import MalformedRecords, malformed_text
 from pipelines.status import check_folders, check_selection, check_stages, read_sources, stage_cautions
+
+MALFORMED_ENDING = ".malformed.txt"  # of the list of malformed records, beside the log of a run
 
 
 @dataclass
@@ -82,6 +85,7 @@ def run(
         stack.enter_context(_observed(observer, StartedRun(run_id, summary.settings, summary.versions), result))
         with progress.bar("rows"):
             read = read_sources(workspace, config, write=True)
+        _show_malformed(read.malformed, progress, log)
         for line in read.notices:
             progress.print_line(line)
         planner = Planner(workspace, steps, read.indexes, selection)
@@ -129,6 +133,18 @@ def _notify(progress: ProgressBars, log: RunLog, line: str) -> None:
     """Prints what an engine reports, and puts it into the run's log."""
     progress.print_line(line)
     log.event("notice", text=line)
+
+
+def _show_malformed(found: Sequence[MalformedRecords], progress: ProgressBars, log: RunLog) -> None:
+    """Prints a line for each source with malformed records, and lists all of them in a file beside the run's log."""
+    for each in found:
+        progress.print_line(each.summary(), Verbosity.BRIEF)
+        for line in each.lines:
+            progress.print_line(f"{each.source}: {line}", Verbosity.VERBOSE)
+        log.event("malformed", source=each.source, counts=dict(each.counts))
+    if found:
+        path = log.write_beside(MALFORMED_ENDING, malformed_text(found))
+        progress.print_line(f"malformed records are listed in {path}", Verbosity.BRIEF)
 
 
 @contextmanager

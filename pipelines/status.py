@@ -20,6 +20,7 @@ from pipelines.planner import make_plan
 from pipelines.report.funnel import IMAGES, Funnel, duplicate_image_names, funnels
 from pipelines.report.run_log import last_failures
 from pipelines.report.table_counts import TableCounts
+from pipelines.sources.malformed import MalformedRecords, malformed_records
 from pipelines.sources.not_read import NOT_READ
 from pipelines.sources.source_shards import (
     CREDENTIALS_REMOVED,
@@ -31,18 +32,18 @@ from pipelines.sources.source_shards import (
     write_source_shards,
 )
 
-_MAX_BAD_RECORDS = 3  # malformed records that are listed, with file and line; all are in the source's index
 _MAX_NOT_READ = 10
 _MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
 class SourcesRead:
-    """The indexes of the sources that have been read, the names of the others, and notices about both."""
+    """The indexes of the sources that have been read, the names of the others, and what is odd about both."""
 
-    indexes: dict[str, SourceIndex]
-    unread: list[str]
-    notices: list[str]  # a line each
+    indexes: dict[str, SourceIndex] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+    malformed: list[MalformedRecords] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)  # what else there is, a line each
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def read_sources(workspace: Workspace, config: Config, write: bool, check: bool 
     `write`: sources that have not been read are read, and their shards written. `check`: their files are checked. All
     files are checked before any is read, so that an error shows at once, not after hours spent on another source.
     """
-    found = SourcesRead({}, [], [])
+    found = SourcesRead()
     plugs = {**config.sources, **config.evaluation_sources}
     sources = {name: settings.reader() for name, settings in plugs.items()}
     digests = {name: source_fingerprint(source) for name, source in sources.items()}
@@ -79,11 +80,12 @@ def read_sources(workspace: Workspace, config: Config, write: bool, check: bool 
             index = write_source_shards(workspace, name, sources[name], digest)
         if index is None:
             found.unread.append(name)
-            found.notices.extend(source_notices(name, notes.get(name) or getattr(sources[name], "notes", {})))
+            noted, where = notes.get(name) or getattr(sources[name], "notes", {}), ""
         else:
             found.indexes[name] = index
-            where = workspace.store.full(index_path(name, index.fingerprint))
-            found.notices.extend(source_notices(name, index.notes, where))
+            noted, where = index.notes, workspace.store.full(index_path(name, index.fingerprint))
+        found.malformed.extend(malformed_records(name, noted, where))
+        found.notices.extend(source_notices(name, noted, where))
     return found
 
 
@@ -109,6 +111,7 @@ def plan_run(config: Config, selection: Selection, check: bool = True) -> Plan:
     check_selection(steps, selection)
     plan = make_plan(workspace, steps, read.indexes, selection)
     plan.unread.extend(read.unread)
+    plan.notices.extend(f"{each.summary()}{each.path and f'; listed in {each.path}'}" for each in read.malformed)
     plan.notices.extend(read.notices)
     return plan
 
@@ -179,19 +182,14 @@ def check_selection(steps: Sequence[Step], selection: Selection) -> None:
 
 
 def source_notices(name: str, notes: Mapping[str, Any], index: str = "") -> Iterator[str]:
-    """Yields lines about a source: malformed records, files and values not read, annotations not used.
+    """Yields lines about a source, besides its malformed records: files and values not read, annotations not used.
 
     `index` is the file that has all of its notes, if there is one.
     """
-    bad_records = list(notes.get("faults", ()))
     not_read = list(notes.get(NOT_READ, {}).get("lines", ()))
-    for lines, limit, what in (
-        (bad_records, _MAX_BAD_RECORDS, "malformed records"),
-        (not_read, _MAX_NOT_READ, "lines"),
-    ):
-        yield from (f"{name}: {line}" for line in lines[:limit])
-        if len(lines) > limit:
-            yield f"{name}: {len(lines) - limit} more {what}{index and f', in {index}'}"
+    yield from (f"{name}: {line}" for line in not_read[:_MAX_NOT_READ])
+    if len(not_read) > _MAX_NOT_READ:
+        yield f"{name}: {len(not_read) - _MAX_NOT_READ} more lines{index and f', in {index}'}"
     counts = notes.get("annotations", {})
     if unused := {reason: n for reason, n in counts.items() if n and reason not in ("read", "placed", "not_sampled")}:
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in unused.items())

@@ -43,7 +43,9 @@ def run_command(
     wait: Annotated[bool, typer.Option("--wait", help="wait where another run works on the same workspace")] = False,
     assignments: SetOption = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="print failures and the corpora only")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="print a line for each shard that ends")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="print a line for each shard that ends, and each malformed record")
+    ] = False,
     log_file: Annotated[Path | None, typer.Option("--log-file", help="append all lines, with times, to a file")] = None,
 ) -> None:
     """Runs what is not done, then publishes. Options that are not listed here are passed on to the Beam runner."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from corpus.schema import Status
 from corpus.workspace import owner_name
 from pipelines.plan import Plan, PlannedTable
 from pipelines.report.funnel import Funnel
@@ -21,12 +23,13 @@ from pipelines.summaries import MixtureSummary
 
 
 def show_funnel(console: Terminal, funnels: Mapping[str, Funnel]) -> None:
-    """Prints the funnel of each source."""
+    """Prints the funnel of each source: rows in, kept, and removed by status and reason."""
     for source, funnel in funnels.items():
-        rows = f"{funnel['rows_in']:,} rows"
+        title = f"{source}: {funnel['rows_in']:,} rows"
         if "source_rows" in funnel:
-            rows = f"{funnel['source_rows']:,} videos or parts of them, as {rows}"
-        table = Table(title=f"{source}: what became of {rows}", title_justify="left")
+            title += f" of {funnel['source_rows']:,} videos or parts of them"
+        # Rich breaks a title where its table ends.
+        table = Table(title=title, title_justify="left", min_width=min(cell_len(title), console.width))
         table.add_column("status")
         table.add_column("reason")
         table.add_column("rows", justify="right")
@@ -40,6 +43,24 @@ def show_funnel(console: Terminal, funnels: Mapping[str, Funnel]) -> None:
             for name, count in counts.items():
                 table.add_row("not read", f"{kind}: {name}", f"{count:,}")
         console.print(table)
+
+
+def show_sources(console: Terminal, funnels: Mapping[str, Funnel]) -> None:
+    """Prints a line for each source: its rows, how many are kept, and how many are removed by status."""
+    removing = [str(status) for status in Status if status is not Status.KEPT]
+    columns = ["rows", str(Status.KEPT), *removing]
+    if has_pending := any(funnel.get("pending") for funnel in funnels.values()):
+        columns.append("pending")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("source", overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for source, funnel in funnels.items():
+        removed = [sum(funnel["removed"].get(status, {}).values()) for status in removing]
+        pending = [funnel.get("pending", 0)] if has_pending else []
+        counts = (funnel["rows_in"], funnel["kept"], *removed, *pending)
+        table.add_row(source, *(f"{count:,}" if count else "" for count in counts))
+    console.print(table)
 
 
 def show_plan(console: Terminal, plan: Plan) -> None:

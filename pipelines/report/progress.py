@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import RenderableType
+from rich.progress import Progress, Task, TaskID
+from rich.spinner import Spinner
+from rich.text import Text
 
+from corpus.printable import printable
+from pipelines.report.bar_layout import BarState, bar_lines, clock
 from pipelines.report.terminal import Terminal, Verbosity, print_line
+
+_MAX_NAME, _MAX_TEXT = 200, 1_000  # characters
+_SPARE_LINES = 2  # of the terminal, below the bars
 
 
 @dataclass
@@ -36,7 +35,7 @@ class ProgressBar:
         self._progress.remove_task(self._task)
 
     def set_text(self, text: str) -> None:
-        """Sets the text beside the bar."""
+        """Sets what else there is about it, in parts with semicolons between them: beside the bar, or below it."""
         self._progress.update(self._task, text=text)
 
     def set_progress(self, done: int, total: int) -> None:
@@ -44,19 +43,37 @@ class ProgressBar:
         self._progress.update(self._task, completed=done, total=total)
 
 
+class _Bars(Progress):
+    """The display of all bars, for the size that the terminal has now."""
+
+    _spinner = Spinner("dots")
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Yields the lines of the bars. Rich calls this whenever it draws them."""
+        if not self.tasks:
+            return  # rich's constructor asks, too
+        now_s = self.get_time()
+        mark = self._spinner.render(now_s)
+        assert isinstance(mark, Text)
+        states = [_state(task) for task in self.tasks]
+        width, height = self.console.size
+        yield from bar_lines(states, mark, width, max(1, height - _SPARE_LINES), now_s)
+
+
+def _state(task: Task) -> BarState:
+    parts = [part for part in printable(task.fields["text"], _MAX_TEXT).split("; ") if part]
+    if task.time_remaining:
+        parts.append(f"about {clock(task.time_remaining)} left")
+    total = None if task.total is None else int(task.total)
+    return BarState(printable(task.description, _MAX_NAME), int(task.completed), total, task.elapsed or 0.0, parts)
+
+
 class ProgressBars:
     """The progress bars of a run, below the lines that have been printed."""
 
     def __init__(self, console: Terminal) -> None:
         self._console = console
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}", markup=False),
+        self._progress = _Bars(
             console=console,
             transient=True,
             disable=not console.is_terminal or console.verbosity == Verbosity.QUIET,

@@ -22,9 +22,10 @@ _LINE, _TEXT = 4_000, 100_000  # characters that are shown of one line, and of o
 class Verbosity(IntEnum):
     """The amount that is printed: a line is, where the terminal's verbosity is at least the line's."""
 
-    QUIET = 0
-    NORMAL = 1
-    VERBOSE = 2
+    QUIET = 0  # failures and corpora
+    BRIEF = 1  # also what is odd about the sources, a line each
+    NORMAL = 2  # also what each stage did
+    VERBOSE = 3  # also each shard and each malformed record
 
 
 class Terminal(Console):

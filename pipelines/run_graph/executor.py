@@ -65,6 +65,7 @@ class Executor(ABC):
         """Runs all tasks that can be run, then says what could not. Stops the engine where it is interrupted."""
         self.states.start()
         self.observer.progress(self._task_counts())
+        self._show_total()  # first, so that its bar is the first
         try:
             self._run_tasks()
         except BaseException:

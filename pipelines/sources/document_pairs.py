@@ -18,6 +18,7 @@ from corpus.sampling import choose_option, derive_seed
 from pipelines.sources.document_join import Document, Documents, DocumentsSettings, Hashes, NamedIds
 from pipelines.sources.files import FileInfo, named_in_unicode
 from pipelines.sources.json_records import BadRecord, BadRecordError, BadRecords
+from pipelines.sources.malformed import malformed_notes
 from pipelines.sources.not_read import UnreadableFileError
 from pipelines.sources.pair_rows import Side, SourcePair, true_negatives
 from pipelines.sources.pair_source import PairDatasetSource, PairReader
@@ -188,9 +189,7 @@ class DocumentPairReader(PairReader[_P]):
     @property
     def notes(self) -> dict[str, Any]:
         """Rows that are malformed, outcomes of negatives, and counts of the corpus, for people."""
-        notes = super().notes
-        if self._bad_documents:
-            notes["faults"] = [*notes.get("faults", []), *map(str, self._bad_documents)]
+        notes = super().notes | malformed_notes(self.bad_records, self._bad_documents)
         if counts := +self._document_counts:
             notes["documents"] = dict(sorted(counts.items()))
         return {**notes, **({"negatives": dict(sorted(self.negative_counts.items()))} if self.negative_counts else {})}

@@ -43,6 +43,7 @@ from pipelines.sources.base import SourceSettings
 from pipelines.sources.files import FileInfo, named_in_unicode
 from pipelines.sources.images.settings import MEDIA_ENDINGS, SetImages
 from pipelines.sources.json_records import BadRecords
+from pipelines.sources.malformed import malformed_notes
 from pipelines.sources.not_read import NotRead, UnreadableFileError
 from pipelines.sources.pair_rows import PAIR_ROWS, Side, SourcePair, pairs_table
 from pipelines.sources.parquet_files import rows_claimed
@@ -238,8 +239,7 @@ class PairReader(ABC, Generic[_P]):
     @property
     def notes(self) -> dict[str, Any]:
         """The rows that are malformed and the files that were not read, for people."""
-        bad_records = self.bad_records.lines()
-        return ({"faults": bad_records} if bad_records else {}) | self.not_read.notes()
+        return malformed_notes(self.bad_records) | self.not_read.notes()
 
 
 def paths_or_damage(file: FileInfo) -> set[str] | UnreadableFileError:

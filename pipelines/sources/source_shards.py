@@ -22,6 +22,7 @@ from corpus.storage import MissingError, StorageError
 from corpus.urls import urls_without_credentials, without_credentials
 from corpus.workspace import TableKey, Workspace
 from pipelines.sources.base import Source
+from pipelines.sources.malformed import FAULTS
 from pipelines.sources.not_read import NOT_READ, counts_of
 
 HOME_SHARD = "home_shard"
@@ -115,8 +116,8 @@ def write_source_shards(workspace: Workspace, owner: str, source: Source, name: 
             if home < number:
                 continues_in[f"{home:06d}"] = number - home  # numbers go up: the last one counts
     notes = dict(getattr(source, "notes", {}))
-    if "faults" in notes:
-        notes["faults"] = [without_credentials(fault) for fault in notes["faults"]]
+    if FAULTS in notes:
+        notes[FAULTS] = [without_credentials(fault) for fault in notes[FAULTS]]
     if credentials:
         notes[CREDENTIALS_REMOVED] = credentials
     index = SourceIndex(name, tuple(shards), rows, dict(source.counts), continues_in, notes)

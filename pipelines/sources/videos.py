@@ -26,6 +26,7 @@ from corpus.stage import Gives
 from pipelines.sources.base import SourceSettings
 from pipelines.sources.files import NO_DATA, FileInfo, find_files, is_unicode
 from pipelines.sources.json_records import BadRecords
+from pipelines.sources.malformed import malformed_notes
 from pipelines.sources.not_read import NotRead
 from pipelines.sources.video_annotations import Annotation, AnyForm, Vript, read_annotations
 from pipelines.sources.video_files import JSON_ENDINGS, VIDEO_ENDINGS, VideoNames, is_web, on_the_web, under_prefix
@@ -221,8 +222,8 @@ class VideosReader:
     @property
     def notes(self) -> dict[str, Any]:
         """Outcomes of annotations, malformed records and files that were not read, for people."""
-        notes = {"annotations": dict(sorted(self.annotation_counts.items())), "faults": self.bad_records.lines()}
-        return notes | self._not_read.notes()
+        annotations = {"annotations": dict(sorted(self.annotation_counts.items()))}
+        return annotations | malformed_notes(self.bad_records) | self._not_read.notes()
 
     def _rows(self, videos: list[FileInfo], annotations: dict[FileInfo, list[Annotation]]) -> Iterator[dict[str, Any]]:
         """Makes the rows of videos, up to the size of the sample."""

@@ -102,14 +102,11 @@ def test_a_folder_that_is_a_file_or_lies_in_one_is_refused(tmp_path: Path) -> No
 
 def test_notices_of_a_source_list_the_first_lines_of_each_kind() -> None:
     notes = {
-        "faults": [f"rows.jsonl, line {number}: not_json" for number in range(5)],
         NOT_READ: {"lines": [f"not read (hidden_file): .{number}" for number in range(11)]},
         "annotations": {"read": 1000, "placed": 900, "no_time": 60, "repeated": 40, "ambiguous_video": 0},
         CREDENTIALS_REMOVED: 2,
     }
     assert list(source_notices("web", notes, "index.json")) == [
-        *(f"web: rows.jsonl, line {number}: not_json" for number in range(3)),
-        "web: 2 more malformed records, in index.json",
         *(f"web: not read (hidden_file): .{number}" for number in range(10)),
         "web: 1 more lines, in index.json",
         "web: of 1,000 annotations 100 are not used: no_time 60, repeated 40",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from corpus.settings import SettingsError, parse_settings
 from pipelines.config import Config
 from pipelines.plan import Selection
 from pipelines.publish.verify import verify
+from pipelines.report.terminal import Terminal, Verbosity
 from pipelines.runner import RunResult, run
 from pipelines.status import plan_run, workspace_status
 from tests.helpers.extras import engine_or_skip
@@ -157,24 +159,32 @@ def test_the_same_pairs_on_every_engine(sets: Sets, done: Path, tmp_path: Path, 
     assert digests(tmp_path / "corpus") == digests(done / "corpus")
 
 
-def test_a_malformed_row_is_told_with_file_and_line(sets: Sets, done: Path) -> None:
-    said = io.StringIO()
-    config = parse_settings(sets.settings(done), Config)
-    run(config, Selection(), Console(file=said, width=500))
-    (line,) = [line for line in said.getvalue().splitlines() if "not_json" in line]
-    assert line.startswith("megapairs: ") and "megapairs.jsonl, line 28: not_json" in line
-
-
-def test_many_malformed_rows_are_told_with_where_all_of_them_are(sets: Sets, tmp_path: Path) -> None:
+def test_malformed_rows_are_counted_in_a_line_and_listed_in_a_file(sets: Sets, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{\n" * 7)
-    said = io.StringIO()
     changes = {"sources": {"megapairs": {"files": [str(sets.folder), str(tmp_path / "bad.jsonl")]}}}
     data = sets.settings(tmp_path, {**changes, "mixtures": {"one": {"datasets": {"megapairs": {"negatives": 1}}}}})
-    run(parse_settings(data, Config), Selection(), Console(file=said, width=500))
-    (line,) = [line for line in said.getvalue().splitlines() if "more malformed" in line]
-    assert line.startswith("megapairs: 5 more malformed records, in ")
-    index = json.loads(Path(line.rpartition(" in ")[2]).read_text())
-    assert sum("bad.jsonl, line" in fault for fault in index["notes"]["faults"]) == 7
+    config = parse_settings(data, Config)
+    console = Terminal(io.StringIO(), width=500)
+    result = run(config, Selection(), console)
+    printed = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    (line,) = [line for line in printed if line.startswith("megapairs: ") and "malformed" in line]
+    assert re.fullmatch(r"megapairs: \d+ malformed records: not_json 8(, \w+ \d+)*", line)
+    assert not any("bad.jsonl, line" in line for line in printed)
+    path = f"{config.workspace}/runs/{result.run_id}.malformed.txt"
+    assert f"malformed records are listed in {path}" in printed
+    listed = Path(path).read_text().splitlines()
+    assert listed[0] == line and any("megapairs.jsonl, line 28: not_json" in each for each in listed)
+    assert sum("bad.jsonl, line" in each for each in listed) == 7
+    assert any(each.startswith(f"{line}; listed in ") for each in plan_run(config, Selection()).notices)
+
+
+def test_verbose_prints_each_malformed_row(sets: Sets, done: Path) -> None:
+    console = Terminal(io.StringIO(), width=500)
+    console.verbosity = Verbosity.VERBOSE
+    run(parse_settings(sets.settings(done), Config), Selection(), console)
+    printed = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    (line,) = [line for line in printed if "line 28" in line]
+    assert line.startswith("megapairs: ") and "megapairs.jsonl, line 28: not_json" in line
 
 
 def test_a_missing_archive_shows_before_any_row_is_read(sets: Sets, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from pipelines.report.html.gallery import GalleryEntry, gallery_html
 from pipelines.report.html.page import escape
 from pipelines.report.removals import Removal, removed_rows, source_removals
 from pipelines.report.sections.base import note, number_of
+from pipelines.sources.malformed import FAULTS
 
 _EXAMPLES = 6  # of a reason
 _MAX_URL = 90  # characters
-_FAULTS = "faults"  # among the notes of a source: malformed records, a line each
 
 
 def removed_section(context: ReportContext) -> str:
@@ -34,7 +34,7 @@ def _source(context: ReportContext, name: str) -> str:
         return ""
     places = removed_rows(context, name, _EXAMPLES)
     contents = _contents(context, [place for found in places.values() for place in found])
-    faults = [printable(line, 400) for line in context.plan.indexes[name].notes.get(_FAULTS, ())]
+    faults = [printable(line, 400) for line in context.plan.indexes[name].notes.get(FAULTS, ())]
     total = context.funnels[name]["rows_in"]
     reasons = []
     for key, together in sorted(removals.items(), key=lambda entry: -sum(each.rows for each in entry[1])):

@@ -13,7 +13,7 @@ from corpus.settings import Settings
 from corpus.stage import ROWS, MapStage, Shard
 from corpus.workspace import TableKey
 from pipelines.plan import Node, Plan, PlannedTable, Step, TableState
-from pipelines.report.console import shard_ranges, show_funnel, show_plan
+from pipelines.report.console import shard_ranges, show_funnel, show_plan, show_sources
 from pipelines.report.terminal import Terminal
 
 
@@ -46,6 +46,13 @@ def printed(show: Callable[[Terminal], None]) -> list[list[str]]:
     return [[word for word in line.split() if word.isascii()] for line in file.getvalue().splitlines()]
 
 
+def printed_at(width: int, show: Callable[[Terminal], None]) -> list[str]:
+    """The lines that are shown on a terminal of some width."""
+    file = io.StringIO()
+    show(Terminal(file=file, width=width))
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
 def test_the_funnel_is_shown_with_the_most_frequent_reason_first() -> None:
     removed = {
         "filtered": {"blurred": 2, "no_url": 4, "not_sampled": 26, "opted_out": 1},
@@ -53,9 +60,8 @@ def test_the_funnel_is_shown_with_the_most_frequent_reason_first() -> None:
     }
     funnel = {"rows_in": 1036, "kept": 2, "removed": removed, "pending": 1000}
     shown = printed(lambda console: show_funnel(console, {"web": funnel, "films": {**funnel, "source_rows": 7}}))
-    assert ["web:", "what", "became", "of", "1,036", "rows"] in shown
-    words = " ".join(word for line in shown for word in line)
-    assert "films: what became of 7 videos or parts of them, as 1,036 rows" in words
+    assert ["web:", "1,036", "rows"] in shown
+    assert ["films:", "1,036", "rows", "of", "7", "videos", "or", "parts", "of", "them"] in shown
     rows = [line for line in shown if line and line[-1].replace(",", "").isdigit()]
     assert rows == 2 * [
         ["kept", "2"],
@@ -66,6 +72,31 @@ def test_the_funnel_is_shown_with_the_most_frequent_reason_first() -> None:
         ["failed", "http_404", "1"],
         ["pending", "stages", "not", "done", "1,000"],
     ]
+
+
+def test_a_funnel_is_legible_in_a_narrow_terminal() -> None:
+    """The title stays on its line; a reason is folded only where the terminal is narrower than it is long."""
+    removed = {"failed": {"positive_missing_image": 1, "positive_not_an_image": 2}}
+    funnel = {"rows_in": 12, "kept": 9, "removed": removed, "source_rows": 10}
+    funnels = {"a-source-of-films": funnel, "x": {"rows_in": 1, "kept": 1, "removed": {}}}
+    for width in (60, 80, 120):
+        lines = printed_at(width, lambda console: show_funnel(console, funnels))
+        assert "a-source-of-films: 12 rows of 10 videos or parts of them" in lines
+        assert "x: 1 rows" in lines
+        assert any("positive_missing_image" in line and "1" in line for line in lines), lines
+        assert all(len(line) <= width for line in lines)
+
+
+def test_sources_are_shown_in_a_line_each() -> None:
+    removed = {"filtered": {"blurred": 2, "flat": 1}, "failed": {"http_404": 1}}
+    web = {"rows_in": 1036, "kept": 1032, "removed": removed}
+    for width in (60, 80):
+        lines = printed_at(width, lambda console: show_sources(console, {"web": web, "guide": {**web, "pending": 7}}))
+        assert [line.split() for line in lines if line.split()[:1] in (["source"], ["web"], ["guide"])] == [
+            ["source", "rows", "kept", "filtered", "duplicate", "failed", "pending"],
+            ["web", "1,036", "1,032", "3", "1"],
+            ["guide", "1,036", "1,032", "3", "1", "7"],
+        ]
 
 
 def test_the_plan_says_what_is_to_do_and_why() -> None:

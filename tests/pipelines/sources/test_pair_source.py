@@ -174,7 +174,8 @@ def test_faults_are_told_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = numbers(count=100)
     shards_of(rows)
     first = "a.jsonl, line 1: no_text: number 0"
-    assert rows.notes == {"faults": [first, "a.jsonl, line 11: no_text: number 10", "and 8 more"]}
+    lines = [first, "a.jsonl, line 11: no_text: number 10", "and 8 more"]
+    assert rows.notes == {"faults": lines, "fault_counts": {"no_text": 10}}
     clean = numbers(count=0)
     assert shards_of(clean) == [] and clean.notes == {} and clean.counts == {"read": 0}
 

@@ -17,11 +17,13 @@ EXTRAS_ray := demo,ray
 EXTRAS_beam := demo,beam
 
 $(BIN)/python:
+	@echo 'making the environment $(VENV), once'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/.installed-%: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) \
+	@echo 'installing into $(VENV), once: .[$(if $(EXTRAS_$*),$(EXTRAS_$*),$*)]'
+	@$(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) \
 		--editable '.[$(if $(EXTRAS_$*),$(EXTRAS_$*),$*)]'
 	@touch $@
 

@@ -16,6 +16,11 @@ import typer  # noqa: E402
 
 from pipelines.command_line import EngineOption, guarded, main_of, print_failures  # noqa: E402
 
+PURPOSE = (
+    "The demo builds a small world full of planted faults, runs the pipeline over it, and checks that every fault is "
+    "found and nothing else. It takes one to three minutes, without a GPU and without the internet."
+)
+
 app = typer.Typer(name="python -m demo", add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -32,17 +37,29 @@ def demo(
         bool, typer.Option("--vlm", help="drawn scenes, captioned by the test VLM (extra `models`)")
     ] = False,
 ) -> None:
-    """Builds a small world, run the whole pipeline over it, verify the corpora, and compare them with the planted
+    """Builds a small world, runs the whole pipeline over it, verifies the corpora, and compares them with the planted
     truth."""
 
     def work(console: Any) -> int:
-        if vlm:
-            from demo.vlm.run import run_vlm_demo
+        # Said before what takes seconds to import.
+        from demo.screen import screen_of
 
-            return print_failures(console, run_vlm_demo(folder, str(engine) if engine else None, rows, console, port))
-        from demo.run import run_demo
+        kind = str(engine) if engine else None
+        steps = {
+            "world": f"{rows:,} {'drawn scenes' if vlm else 'images, films and sets of pairs'} on a local web server",
+            "run": "download, judge, pair and publish them, as a user would",
+            "verify": "read every published sample again",
+            "compare": "hold what became of each row against what was planted",
+        }
+        with screen_of(console, folder, steps) as screen:
+            screen.introduce(PURPOSE)
+            if vlm:
+                from demo.vlm.run import run_vlm_demo
 
-        return print_failures(console, run_demo(folder, str(engine) if engine else None, rows, config, console, port))
+                return print_failures(console, run_vlm_demo(screen, kind, rows, port))
+            from demo.run import run_demo
+
+            return print_failures(console, run_demo(screen, kind, rows, config, port))
 
     guarded(work, again="the same command")
 

@@ -83,9 +83,9 @@ def run(
         stack.enter_context(patient_storage(config.engine.storage_retry_s, progress.print_line))
         stack.enter_context(log)  # after the lease: a run that was refused has no log
         stack.enter_context(_observed(observer, StartedRun(run_id, summary.settings, summary.versions), result))
-        with progress.bar("rows"):
-            read = read_sources(workspace, config, write=True)
-        _show_malformed(read.malformed, progress, log)
+        with progress.bar("sources") as bar:
+            read = read_sources(workspace, config, write=True, progress=bar.set_progress)
+        _show_malformed(read.malformed, config.workspace, progress, log)
         for line in read.notices:
             progress.print_line(line)
         planner = Planner(workspace, steps, read.indexes, selection)
@@ -135,7 +135,7 @@ def _notify(progress: ProgressBars, log: RunLog, line: str) -> None:
     log.event("notice", text=line)
 
 
-def _show_malformed(found: Sequence[MalformedRecords], progress: ProgressBars, log: RunLog) -> None:
+def _show_malformed(found: Sequence[MalformedRecords], workspace: str, progress: ProgressBars, log: RunLog) -> None:
     """Prints a line for each source with malformed records, and lists all of them in a file beside the run's log."""
     for each in found:
         progress.print_line(each.summary(), Verbosity.BRIEF)
@@ -144,7 +144,7 @@ def _show_malformed(found: Sequence[MalformedRecords], progress: ProgressBars, l
         log.event("malformed", source=each.source, counts=dict(each.counts))
     if found:
         path = log.write_beside(MALFORMED_ENDING, malformed_text(found))
-        progress.print_line(f"malformed records are listed in {path}", Verbosity.BRIEF)
+        progress.print_line(f"they are listed in {workspace.rstrip('/')}/{path}", Verbosity.BRIEF)
 
 
 @contextmanager

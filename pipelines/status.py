@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,18 @@ class WorkspaceStatus:
     notices: list[str] = field(default_factory=list)  # what no count tells, a line each
 
 
-def read_sources(workspace: Workspace, config: Config, write: bool, check: bool = False) -> SourcesRead:
+def read_sources(
+    workspace: Workspace,
+    config: Config,
+    write: bool,
+    check: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> SourcesRead:
     """Returns the shards of every source.
 
     `write`: sources that have not been read are read, and their shards written. `check`: their files are checked. All
     files are checked before any is read, so that an error shows at once, not after hours spent on another source.
+    `progress` is called with the number of sources that are read, and of all.
     """
     found = SourcesRead()
     plugs = {**config.sources, **config.evaluation_sources}
@@ -74,7 +81,9 @@ def read_sources(workspace: Workspace, config: Config, write: bool, check: bool 
             source.check()
         elif known[name] is None and check:
             notes[name] = check_source(workspace, name, source, digests[name])
-    for name, digest in digests.items():
+    for number, (name, digest) in enumerate(digests.items()):
+        if progress is not None:
+            progress(number, len(digests))
         index = known[name]
         if index is None and write:
             index = write_source_shards(workspace, name, sources[name], digest)

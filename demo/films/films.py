@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import shutil
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,18 +118,29 @@ def read_films_truth(path: Path) -> FilmsTruth:
     return FilmsTruth(films, stored["refused"])
 
 
-def build_films(folder: str | Path, base_url: str = BASE_URL) -> Path:
+def build_films(
+    folder: str | Path, base_url: str = BASE_URL, progress: Callable[[int, int], None] | None = None
+) -> Path:
     """Writes films, annotations and the truth into a world's folder; returns the truth's path.
 
-    The same arguments give the same bytes, with the same encoder. Raises ModuleNotFoundError without PyAV.
+    The same arguments give the same bytes, with the same encoder. `progress` is called with the number of frames that
+    are encoded, and of all. Raises ModuleNotFoundError without PyAV.
     """
+    parts = _documentary_shots(), _feature_shots()
+    total = sum(shot.frames for shots in parts for shot in shots)
+    encoded = count(1)
+
+    def advance() -> None:
+        if progress is not None:
+            progress(next(encoded), total)
+
     folder = Path(folder).absolute()
     films = folder / "films"
     shutil.rmtree(films, ignore_errors=True)
     films.mkdir(parents=True)
     (folder / "www").mkdir(exist_ok=True)
-    documentary = _documentary(films / DOCUMENTARY)
-    feature = _feature(folder / "www" / FEATURE, f"{base_url}/images/{FEATURE}")
+    documentary = _documentary(films / DOCUMENTARY, parts[0], advance)
+    feature = _feature(folder / "www" / FEATURE, f"{base_url}/images/{FEATURE}", parts[1], advance)
     _annotate(films / "annotations.jsonl", documentary)
     truth = FilmsTruth([documentary, feature], _write_refused(films, base_url))
     path = folder / "films.json"
@@ -137,8 +148,8 @@ def build_films(folder: str | Path, base_url: str = BASE_URL) -> Path:
     return path
 
 
-def _documentary(path: Path) -> Film:
-    """Builds six minutes in 27 shots, of which the last but one repeats the third."""
+def _documentary_shots() -> list[Shot]:
+    """Returns six minutes in 27 shots, of which the last but one repeats the third."""
     seconds = (12, 16, 11, 14, 17, 13, 15, 10, 18)
     scenes = [*range(24), 24, 2, 25]
     shots = [
@@ -146,9 +157,13 @@ def _documentary(path: Path) -> Film:
         for place, scene in enumerate(scenes)
     ]
     shots[25] = Shot(2, shots[2].frames, shots[2].camera)
+    return shots
+
+
+def _documentary(path: Path, shots: Sequence[Shot], advance: Callable[[], None]) -> Film:
     times = [frame / _RATE for frame in range(sum(shot.frames for shot in shots))]
     film = _film(path, str(path), shots, [round(time_s, 3) for time_s in times])
-    write_film(path, shots, _RATE, film.times_s, _numbers(film, shots), crf=28)
+    write_film(path, shots, _RATE, film.times_s, _numbers(film, shots), crf=28, advance=advance)
     return _with_parts(film, shots)
 
 
@@ -178,8 +193,8 @@ def _with_parts(film: Film, shots: Sequence[Shot]) -> Film:
     return Film(film.name, film.url, film.first_number, film.times_s, film.shots, parts)
 
 
-def _feature(path: Path, url: str) -> Film:
-    """Builds five minutes: cuts, a fade, a dissolve, a flash, a dialogue, a repeated intro, black and a still."""
+def _feature_shots() -> list[Shot]:
+    """Returns five minutes: cuts, a fade, a dissolve, a flash, a dialogue, a repeated intro, black and a still."""
     intro = Shot(27, 144, "down")
     dialogue = [Shot(28 + turn % 2, 84, CAMERAS[turn % 2]) for turn in range(6)]
     lengths = (180, 108, 216, 156, 132, 204, 168, 120, 192, 160)
@@ -187,13 +202,15 @@ def _feature(path: Path, url: str) -> Film:
     shots = [intro, plain[0], plain[1], *dialogue, plain[2]]
     shots += [Shot(3, 168, "left", ending="fade"), Shot(4, 180, "right", ending="dissolve"), Shot(9, 156, "down")]
     shots += [Shot(11, 216, "left", flash=True), plain[3], Shot(BLACK, 84), plain[4], intro, plain[5]]
-    shots += [Shot(12, 108, "still"), *plain[6:], Shot(10, 180, "up")]
-    count = sum(shot.frames for shot in shots)
+    return [*shots, Shot(12, 108, "still"), *plain[6:], Shot(10, 180, "up")]
+
+
+def _feature(path: Path, url: str, shots: Sequence[Shot], advance: Callable[[], None]) -> Film:
     # A frame stays for one, two or three ticks of a clock at twice the mean rate.
-    steps = np.random.default_rng(7).integers(1, 4, count)
+    steps = np.random.default_rng(7).integers(1, 4, sum(shot.frames for shot in shots))
     times_s = [round(float(at), 3) for at in np.concatenate([[0], np.cumsum(steps[:-1])]) / (2 * _RATE)]
     film = _film(path, url, shots, times_s)
-    write_film(path, shots, 2 * _RATE, times_s, _numbers(film, shots), crf=28)
+    write_film(path, shots, 2 * _RATE, times_s, _numbers(film, shots), crf=28, advance=advance)
     return film
 
 

@@ -6,7 +6,7 @@ In a shot the camera moves over a picture that is larger than a frame.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -83,7 +83,13 @@ def pictures(shots: Sequence[Shot]) -> Iterator[BgrPixels]:
 
 
 def write_film(
-    path: Path, shots: Sequence[Shot], rate: int, times_s: Sequence[float], numbers: Sequence[int], crf: int
+    path: Path,
+    shots: Sequence[Shot],
+    rate: int,
+    times_s: Sequence[float],
+    numbers: Sequence[int],
+    crf: int,
+    advance: Callable[[], None] = lambda: None,
 ) -> None:
     """Encodes shots as H.264, in the container of the file's extension; each frame has a time and a number.
 
@@ -103,6 +109,7 @@ def write_film(
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts, frame.time_base = round(time_s * TICKS), Fraction(1, TICKS)
             container.mux(stream.encode(frame))
+            advance()
         container.mux(stream.encode())
 
 

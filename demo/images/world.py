@@ -11,7 +11,7 @@ those of a family differ in at most NEAR from their first.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
@@ -81,18 +81,24 @@ class WorldRow:
 
 
 def build_world(
-    folder: str | Path, rows: int = 600, seed: int = 0, base_url: str = BASE_URL, without: Collection[str] = ()
+    folder: str | Path,
+    rows: int = 600,
+    seed: int = 0,
+    base_url: str = BASE_URL,
+    without: Collection[str] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> World:
     """Writes a world with this number of rows of metadata, in place of an existing one.
 
     The same arguments give the same bytes. `without` names kinds to leave out, such as the slow `drip` and `stall`.
+    `progress` is called with the number of rows that are planted, and of all.
     Raises ValueError if `rows` is too few to hold every kind.
     """
     folder = Path(folder)
     for part in ("www", "parts"):
         shutil.rmtree(folder / part, ignore_errors=True)
         (folder / part).mkdir(parents=True)
-    planted = _Planter(folder, base_url, seed).plant(rows, without)
+    planted = _Planter(folder, base_url, seed).plant(rows, without, progress)
     rng = np.random.default_rng([seed, 1])
     # One part has no watermark column, so what is cut by it has to lie in the first.
     order = np.argsort([rng.random() * (0.1 if row.kind == "watermarked" else 1) for row in planted])
@@ -121,20 +127,30 @@ class _Planter:
         self._known_bits = np.zeros((0, 128), np.bool_)
         self._files = 0
 
-    def plant(self, rows: int, without: Collection[str]) -> list[WorldRow]:
-        planted = [self.row_of(kind) for kind in KINDS if kind.name not in without for _ in range(kind.rows(rows))]
+    def plant(self, rows: int, without: Collection[str], progress: Callable[[int, int], None] | None) -> list[WorldRow]:
+        planted: list[WorldRow] = []
+
+        def add(made: Iterable[WorldRow]) -> None:
+            for row in made:
+                planted.append(row)
+                if progress is not None:
+                    progress(len(planted), max(rows, len(planted)))
+
+        add(self.row_of(kind) for kind in KINDS if kind.name not in without for _ in range(kind.rows(rows)))
         for name in FAMILIES:
             count = 0 if name in without else max(2, round(0.012 * rows))
-            planted += [row for number in range(count) for row in self.family(name, f"{name}-{number:03d}")]
+            for number in range(count):
+                add(self.family(name, f"{name}-{number:03d}"))
         fitting = len(planted)
         for name in CUT:
-            planted += [self.cut(name) for _ in range(max(2, round(0.015 * rows)))]
-        planted += [replace(self.cut("no_url"), url=url, reasons=("no_url",)) for url in (None, "")]
+            add(self.cut(name) for _ in range(max(2, round(0.015 * rows))))
+        add(replace(self.cut("no_url"), url=url, reasons=("no_url",)) for url in (None, ""))
         for at in self._rng.choice(fitting, size=max(2, round(0.005 * rows)), replace=False):
             planted.append(replace(planted[at], kind="repeated", status=DROPPED, reasons=("duplicate_row",), family=""))
         if len(planted) > rows:
             raise ValueError(f"rows: {rows} are too few for a world with every kind in it, {len(planted)} are needed")
-        return planted + [self.row_of(DefectKind("ordinary", KEPT)) for _ in range(rows - len(planted))]
+        add(self.row_of(DefectKind("ordinary", KEPT)) for _ in range(rows - len(planted)))
+        return planted
 
     def row_of(self, kind: DefectKind) -> WorldRow:
         if kind.make is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,27 +38,35 @@ from demo.pairs.texts import plant_mapped, plant_text_pairs
 from demo.pairs.truth import ExpectedSet, Pair, SetSide, SetsTruth, write_truth
 
 
-def build_sets(folder: str | Path, seed: int = 0) -> Path:
-    """Writes the sets, in place of existing ones; returns the path of the truth. The same seed gives the same bytes."""
+def build_sets(folder: str | Path, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Writes the sets, in place of existing ones; returns the path of the truth. The same seed gives the same bytes.
+
+    `progress` is called with the number of sets that are written, and of all.
+    """
     home = Path(folder) / "sets"
     shutil.rmtree(home, ignore_errors=True)
     painter = ImageFactory(seed)
-    sets = {
-        "megapairs": _plant_megapairs(home / "megapairs", painter),
-        "mmeb": plant_mmeb(home / "mmeb", painter),
-        "passages": plant_text_pairs(home / "passages", painter.caption),
-        "documents": _plant_documents(home / "documents", painter),
-        "records": plant_mapped(home / "records", painter.caption),
-        "tars": _plant_tars(home / "tars", painter),
-        "mme5": plant_mme5(home / "mme5", painter),
-        "mme5_classes": plant_mme5_classes(home / "mme5_classes", painter),
-        "llava_hound": plant_llava_hound(home / "llava_hound", painter),
-        "table": _plant_table(home / "table", painter),
-        "mbeir": plant_mbeir(home / "mbeir", painter),
-        "tevatron": plant_tevatron(home / "tevatron", painter.caption),
-        "guide": plant_guide(home / "guide"),
-        "postcards": plant_postcards(home / "postcards", painter),
+    planters: dict[str, Callable[[Path], ExpectedSet]] = {
+        "megapairs": lambda folder: _plant_megapairs(folder, painter),
+        "mmeb": lambda folder: plant_mmeb(folder, painter),
+        "passages": lambda folder: plant_text_pairs(folder, painter.caption),
+        "documents": lambda folder: _plant_documents(folder, painter),
+        "records": lambda folder: plant_mapped(folder, painter.caption),
+        "tars": lambda folder: _plant_tars(folder, painter),
+        "mme5": lambda folder: plant_mme5(folder, painter),
+        "mme5_classes": lambda folder: plant_mme5_classes(folder, painter),
+        "llava_hound": lambda folder: plant_llava_hound(folder, painter),
+        "table": lambda folder: _plant_table(folder, painter),
+        "mbeir": lambda folder: plant_mbeir(folder, painter),
+        "tevatron": lambda folder: plant_tevatron(folder, painter.caption),
+        "guide": plant_guide,
+        "postcards": lambda folder: plant_postcards(folder, painter),
     }
+    sets = {}
+    for number, (name, plant) in enumerate(planters.items(), 1):
+        sets[name] = plant(home / name)
+        if progress is not None:
+            progress(number, len(planters))
     write_truth(home / "truth.json", SetsTruth(sets, painter.images, painter.pages))
     return home / "truth.json"
 

@@ -14,20 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.settings import load_mapping, parse_settings
+from corpus.settings import load_mapping
 from corpus.stage import ROWS
 from corpus.workspace import TableKey, Workspace
 from demo.checks.clip_samples import read_samples
-from demo.run import PORT, with_folder_and_port
+from demo.run import PORT, next_commands, verify_corpora, write_config
+from demo.screen import Screen
 from demo.server import serve
 from demo.vlm import CHECKPOINT, EMBEDDER
 from demo.vlm.negatives import count_negatives
 from demo.vlm.scenes import all_scenes, draw_shapes, read_caption
 from pipelines.config import Config
 from pipelines.plan import Selection
-from pipelines.publish.verify import verify
-from pipelines.report.console import show_funnel
-from pipelines.report.terminal import Terminal, print_line
+from pipelines.report.progress import ProgressBars
 from pipelines.runner import run
 from pipelines.status import plan_run
 from recaption.schema import CAPTION
@@ -38,40 +37,39 @@ RIGHT_SHARE = 0.95  # of the captions, word for word
 MIN_PRECISION, MIN_HARD_SHARE = 0.98, 0.5  # of the mined negatives, and of the planted hard ones
 
 
-def run_vlm_demo(folder: Path, engine: str | None, rows: int, console: Terminal, port: int = PORT) -> list[str]:
-    """Runs the demo in `folder`; returns all faults, a line each."""
+def run_vlm_demo(screen: Screen, engine: str | None, rows: int, port: int = PORT) -> list[str]:
+    """Runs the demo in the screen's folder; returns all faults, a line each."""
+    folder, console = screen.folder, screen.console
     data = load_mapping(VLM_SETTINGS)
     data["stages"]["caption"]["backend"]["model"] = str(CHECKPOINT)
     data["stages"]["embed"]["encoder"]["model"] = str(EMBEDDER)
-    if engine is not None:
-        data["engine"] = {**data.get("engine", {}), "kind": engine}
-    config = parse_settings(with_folder_and_port(folder, data, port), Config, where=str(VLM_SETTINGS))
-    print_line(console, f"{rows:,} scenes, in {folder / 'world'}")
-    world = build_vlm_world(folder / "world", rows, f"http://127.0.0.1:{port}")
-    with serve(folder / "world", port):
+    config = write_config(folder, engine, data, VLM_SETTINGS, port)
+    with screen.step("world"), ProgressBars(console) as bars, bars.bar("scenes", rows):
+        world = build_vlm_world(folder / "world", rows, f"http://127.0.0.1:{port}")
+        screen.line(f"{rows:,} scenes, in {folder / 'world'}", True)
+    with screen.step("run"), serve(folder / "world", port):
         result = run(config, Selection(), console)
-    show_funnel(console, result.funnels)
-    faults = list(result.failed)
-    for name, path in result.corpora.items():
-        found = verify(path)
-        faults += found.faults
-        print_line(console, f"corpus {name}: {path}, {found.samples:,} samples, {len(found.faults)} faults")
+        screen.show_funnels(result.funnels)
+    corpora = verify_corpora(screen, config, result.corpora)
+    faults = [*result.failed, *(fault for _, found in corpora.values() for fault in found.faults)]
     if not faults:
-        faults = check_captions(captions(config), world.captions, console)
-        for path in result.corpora.values():
-            faults += check_negatives(Path(path) / DATASET, world.captions, console)
+        with screen.step("compare"):
+            faults = check_captions(captions(config), world.captions, screen)
+            for path in result.corpora.values():
+                faults += check_negatives(Path(path) / DATASET, world.captions, screen)
+    screen.end(corpora, config.workspace, next_commands(screen, config, corpora))
     return faults
 
 
-def check_negatives(dataset: Path, truth: dict[str, str], console: Terminal) -> list[str]:
+def check_negatives(dataset: Path, truth: dict[str, str], screen: Screen) -> list[str]:
     """Lists the faults of a published dataset's hard negatives in all; prints how good they are."""
     scenes = {url: scene for url, caption in truth.items() if (scene := read_caption(caption)) is not None}
     stats = count_negatives((sample.json for sample in read_samples(dataset)), scenes)
-    print_line(console, f"held against the drawn truth: {stats}")
+    screen.line(f"held against the drawn truth: {stats}", True)
     return stats.faults(MIN_PRECISION, MIN_HARD_SHARE)
 
 
-def check_captions(generated: dict[str, str | None], truth: dict[str, str], console: Terminal) -> list[str]:
+def check_captions(generated: dict[str, str | None], truth: dict[str, str], screen: Screen) -> list[str]:
     """Lists the faults of the captions in all; prints the number of right ones, and a few examples."""
     readable = {url for url, caption in truth.items() if caption}
     faults = (
@@ -81,9 +79,9 @@ def check_captions(generated: dict[str, str | None], truth: dict[str, str], cons
     )
     right = sum(caption == truth.get(url) for url, caption in generated.items())
     for url, caption in list(generated.items())[:5]:
-        print_line(console, f"  {url.rpartition('/')[2]}: {caption}")
-    print_line(
-        console, f"held against the drawn truth: {right:,} of {len(generated):,} captions are right, word for word"
+        screen.line(f"{url.rpartition('/')[2]}: {caption}", True)
+    screen.line(
+        f"held against the drawn truth: {right:,} of {len(generated):,} captions are right, word for word", True
     )
     if right < RIGHT_SHARE * len(generated):
         faults.append(f"{right} of {len(generated)} captions are right, expected {RIGHT_SHARE:.0%}")

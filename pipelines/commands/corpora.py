@@ -32,14 +32,17 @@ def verify_command(
         from corpus.settings import SettingsError
         from pipelines.publish.tar_check import Reader
         from pipelines.publish.verify import verify as check
+        from pipelines.report.progress import ProgressBars
         from pipelines.report.terminal import print_line
 
         if reader not in list(Reader):
             raise SettingsError(f"--reader {reader}: there are {', '.join(Reader)}")
-        found = check(corpus, reader=Reader(reader), fast=fast)
         if as_json:
+            found = check(corpus, reader=Reader(reader), fast=fast)
             print_json({"corpus": corpus, "sound": not found.faults, **asdict(found)})
             return EXIT_FAILED if found.faults else 0
+        with ProgressBars(console) as bars, bars.bar("verify") as bar:
+            found = check(corpus, reader=Reader(reader), fast=fast, progress=bar.set_progress)
         for fault in found.faults:
             print_line(console, fault)
         verdict = f"{len(found.faults)} faults" if found.faults else "sound"

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +66,13 @@ class Verified:
         return ", ".join([*counts, f"{self.bytes:,} bytes", f"{sets} evaluation set{'s' * (self.evaluation_sets > 1)}"])
 
 
-def verify(corpus: str, workers: int = 0, reader: Reader = Reader.BUILTIN, fast: bool = False) -> Verified:
+def verify(
+    corpus: str,
+    workers: int = 0,
+    reader: Reader = Reader.BUILTIN,
+    fast: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verified:
     """Reads every byte of a corpus and checks it against its manifest and the format of a corpus.
 
     Digests, sizes and counts; unique keys; the same members in every sample of a dataset, which fit its modality; JSON
@@ -77,7 +83,8 @@ def verify(corpus: str, workers: int = 0, reader: Reader = Reader.BUILTIN, fast:
 
     `fast`: only the first frame of each video is decoded, so damage after it is not found. `workers` threads (0: one
     for each core) hold one sample each. With another `reader`, that library reads the samples and decodes the images.
-    Raises ImportError if it is not installed.
+    `progress` is called with the number of tars that were read, and of all. Raises ImportError if the library of
+    `reader` is not installed.
     """
     if reader == Reader.WEBDATASET:
         require_webdataset()
@@ -98,7 +105,11 @@ def verify(corpus: str, workers: int = 0, reader: Reader = Reader.BUILTIN, fast:
     ]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, for images that it can read
-        reports = list(pool.map(lambda job: check_tar(store, reader, fast, *job), jobs))
+        reports: list[TarReport] = []
+        for report in pool.map(lambda job: check_tar(store, reader, fast, *job), jobs):
+            reports.append(report)
+            if progress is not None:
+                progress(len(reports), len(jobs))
     faults += [fault for tar in reports for fault in tar.faults]
     faults += [*_repeated_keys(reports), *_group_faults(manifest, reports), *_cluster_faults(manifest, reports)]
     totals = {what: sum(getattr(tar, what) for tar in reports) for what in ("samples", "images", "videos", "damaged")}

@@ -62,7 +62,7 @@ class _Bars(Progress):
 
 def _state(task: Task) -> BarState:
     parts = [part for part in printable(task.fields["text"], _MAX_TEXT).split("; ") if part]
-    if task.time_remaining:
+    if task.time_remaining and not parts:  # a stage's bar has parts, and the bar over all stages the estimate
         parts.append(f"about {clock(task.time_remaining)} left")
     total = None if task.total is None else int(task.total)
     return BarState(printable(task.description, _MAX_NAME), int(task.completed), total, task.elapsed or 0.0, parts)

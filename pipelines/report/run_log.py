@@ -59,13 +59,13 @@ class RunLog:
         self._append(json.dumps({"event": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}))
 
     def write_beside(self, ending: str, text: str) -> str:
-        """Writes a text beside the log, under the run's name with an ending; returns its full path."""
+        """Writes a text beside the log, under the run's name with an ending; returns its path in the workspace."""
         path = f"{self.path.removesuffix('.jsonl')}{ending}"
         try:
             self._store.publish(path, without_credentials(text).encode())
         except StorageError as error:
             self.fault = f"{path}: {error}"
-        return self._store.full(path)
+        return path
 
     def _append(self, line: str) -> None:
         with self._lock:

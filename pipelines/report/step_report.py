@@ -71,7 +71,8 @@ class StepReport:
         """
         if self._bar is None:
             return
-        parts = [f"{running} running, {ready} ready, {waiting} waiting"]
+        counts = {"running": running, "ready": ready, "waiting": waiting}
+        parts = [", ".join(f"{number:,} {state}" for state, number in counts.items() if number)]
         if is_starving:
             parts.append("starving")
         if self.rows:

@@ -42,7 +42,7 @@ from video.schema import ClipKind
 DEMO_SETTINGS = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PORT = 8642
 FILMS_SOURCE = "films"
-PAGE = "report.html"  # in the demo's folder
+REPORT_PAGE = "report.html"  # in the demo's folder
 
 
 def run_demo(screen: Screen, engine: str | None, rows: int, settings: Path | None, port: int = PORT) -> list[str]:
@@ -100,7 +100,9 @@ def next_commands(screen: Screen, config: Config, corpora: Mapping[str, tuple[st
     settings = screen.folder / SETTINGS
     about, name = example_row(config)
     commands = [
-        NextCommand("all sources, stages and mixtures on one page", "report", settings, "--out", screen.folder / PAGE),
+        NextCommand(
+            "all sources, stages and mixtures on one page", "report", settings, "--out", screen.folder / REPORT_PAGE
+        ),
         NextCommand(about, "show", settings, name),
     ]
     if corpora:

@@ -130,8 +130,8 @@ class _Planter:
     def plant(self, rows: int, without: Collection[str], progress: Callable[[int, int], None] | None) -> list[WorldRow]:
         planted: list[WorldRow] = []
 
-        def add(made: Iterable[WorldRow]) -> None:
-            for row in made:
+        def add(created: Iterable[WorldRow]) -> None:
+            for row in created:
                 planted.append(row)
                 if progress is not None:
                     progress(len(planted), max(rows, len(planted)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -31,8 +32,8 @@ def verify_command(
 
         from corpus.settings import SettingsError
         from pipelines.publish.tar_check import Reader
+        from pipelines.publish.verify import Verified
         from pipelines.publish.verify import verify as check
-        from pipelines.report.progress import ProgressBars
         from pipelines.report.terminal import print_line
 
         if reader not in list(Reader):
@@ -41,8 +42,11 @@ def verify_command(
             found = check(corpus, reader=Reader(reader), fast=fast)
             print_json({"corpus": corpus, "sound": not found.faults, **asdict(found)})
             return EXIT_FAILED if found.faults else 0
-        with ProgressBars(console) as bars, bars.bar("verify") as bar:
-            found = check(corpus, reader=Reader(reader), fast=fast, progress=bar.set_progress)
+
+        def read_again(progress: Callable[[int, int], None]) -> Verified:
+            return check(corpus, reader=Reader(reader), fast=fast, progress=progress)
+
+        found = with_bar(console, "verify", read_again)
         for fault in found.faults:
             print_line(console, fault)
         verdict = f"{len(found.faults)} faults" if found.faults else "sound"

@@ -25,7 +25,7 @@ _INDENT = 4
 
 @dataclass(frozen=True)
 class BarState:
-    """What one bar shows. Without a total, only that something is going on."""
+    """The state of one bar. Without a total it shows only that something is going on."""
 
     name: str
     done: int
@@ -48,10 +48,10 @@ def bar_lines(bars: Sequence[BarState], mark: Text, width: int, height: int, now
     full = [list(layout.lines(bar)) for bar in bars]
     if sum(map(len, full)) > height:
         full = [lines if at == 0 else list(layout.lines(bars[at], short=True)) for at, lines in enumerate(full)]
-    ends = list(accumulate(map(len, full)))
-    shown = len(bars) if not ends or ends[-1] <= height else sum(end < height for end in ends)
-    lines = [line for each in full[:shown] for line in each]
-    return lines if shown == len(bars) else [*lines, Text(f"{'':{_INDENT}}and {len(bars) - shown:,} more")]
+    heights = list(accumulate(map(len, full)))
+    displayed = len(bars) if not heights or heights[-1] <= height else sum(each < height for each in heights)
+    lines = [line for each in full[:displayed] for line in each]
+    return lines if displayed == len(bars) else [*lines, Text(f"{'':{_INDENT}}and {len(bars) - displayed:,} more")]
 
 
 class _Layout:
@@ -60,7 +60,7 @@ class _Layout:
     def __init__(self, bars: Sequence[BarState], mark: Text, width: int, now_s: float) -> None:
         self._mark, self._width, self._now_s = mark, width, now_s
         self._counts = max((len(bar.counts) for bar in bars), default=0)
-        self._times = max((len(clock(bar.elapsed_s)) for bar in bars), default=0)
+        self._times = max((len(minutes_text(bar.elapsed_s)) for bar in bars), default=0)
         rest = _MARK + self._counts + self._times + 3  # spaces between the columns
         names = max((cell_len(bar.name) for bar in bars), default=0)
         self._names = max(1, min(names, width // _NAME_SHARE, width - rest - _MIN_BAR))
@@ -103,12 +103,12 @@ class _Layout:
             animation_time=self._now_s,
         )
         name = bar.name if cell_len(bar.name) <= self._names else ""
-        numbers = Text(bar.counts, style="green"), Text(clock(bar.elapsed_s), style="yellow")
+        numbers = Text(bar.counts, style="green"), Text(minutes_text(bar.elapsed_s), style="yellow")
         table.add_row(self._mark, Text(name), drawn, *numbers, *([Text(beside, style="dim")] if beside else []))
         return table, bar.parts[fitting:]
 
 
-def clock(seconds: float) -> str:
+def minutes_text(seconds: float) -> str:
     """Returns a time as minutes and seconds, with hours where there are any: 1:02, 1:00:05."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -125,8 +125,8 @@ def _packed(parts: Sequence[str], width: int) -> Iterator[str]:
             continue
         if line:
             yield line
-        *whole, line = _words(part, width)
-        yield from whole
+        *full, line = _words(part, width)
+        yield from full
     if line:
         yield line
 

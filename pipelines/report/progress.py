@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from corpus.printable import printable
-from pipelines.report.bar_layout import BarState, bar_lines, clock
+from pipelines.report.bar_layout import BarState, bar_lines, minutes_text
 from pipelines.report.terminal import Terminal, Verbosity, print_line
 
 _MAX_NAME, _MAX_TEXT = 200, 1_000  # characters
@@ -63,7 +63,7 @@ class _Bars(Progress):
 def _state(task: Task) -> BarState:
     parts = [part for part in printable(task.fields["text"], _MAX_TEXT).split("; ") if part]
     if task.time_remaining and not parts:  # a stage's bar has parts, and the bar over all stages the estimate
-        parts.append(f"about {clock(task.time_remaining)} left")
+        parts.append(f"about {minutes_text(task.time_remaining)} left")
     total = None if task.total is None else int(task.total)
     return BarState(printable(task.description, _MAX_NAME), int(task.completed), total, task.elapsed or 0.0, parts)
 

@@ -7,7 +7,7 @@ import io
 from rich.cells import cell_len
 from rich.text import Text
 
-from pipelines.report.bar_layout import BarState, bar_lines, clock
+from pipelines.report.bar_layout import BarState, bar_lines, minutes_text
 from pipelines.report.terminal import Terminal
 
 LONG = "publish a-mixture-with-a-long-name-that-somebody-chose"
@@ -61,4 +61,4 @@ def test_a_low_terminal_shows_the_first_bars_without_rates() -> None:
 
 
 def test_times_are_minutes_and_seconds() -> None:
-    assert [clock(seconds) for seconds in (0.4, 62, 3605.2)] == ["0:00", "1:02", "1:00:05"]
+    assert [minutes_text(seconds) for seconds in (0.4, 62, 3605.2)] == ["0:00", "1:02", "1:00:05"]

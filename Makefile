@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-vlm environments test test-models test-default test-floor check bench constraints clean
+.PHONY: demo demo-vlm environments test test-models test-default test-floor check wheel bench constraints clean
 
 # What each target needs, installed once and again when pyproject.toml changes.
 EXTRAS_local := demo
@@ -94,6 +94,24 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The package as it is published, in dist/: the wheel is built from the sdist, both are checked, and the wheel is installed
+# into an environment of its own and tried in another folder. W009 and W010: it has several packages, and configs/ is data.
+PACKAGING := .venv-packaging
+WHEEL := .venv-wheel
+$(PACKAGING)/.installed:
+	$(PYTHON) -m venv $(PACKAGING)
+	$(PACKAGING)/bin/python -m pip install --quiet 'build>=1.2,<2' 'check-wheel-contents>=0.6,<1' 'hatchling>=1.27' 'twine>=6.1,<8'
+	@touch $@
+
+wheel: $(PACKAGING)/.installed
+	rm -rf dist
+	$(PACKAGING)/bin/python -m build --no-isolation --outdir dist .
+	$(PACKAGING)/bin/python -m twine check --strict dist/*
+	$(PACKAGING)/bin/check-wheel-contents --ignore W009,W010 dist/*.whl
+	$(PYTHON) -m venv --clear $(WHEEL)
+	$(WHEEL)/bin/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) dist/*.whl
+	$(WHEEL)/bin/python .ci/try-package "$(CURDIR)/$(WHEEL)/bin/rzen-corpus"
+
 # imagededup asks for torch, which its hashing does not need: it gets an environment of its own, without.
 PEER := .venv-peer
 $(PEER)/.installed:
@@ -154,5 +172,6 @@ constraints: $(FLOOR)/.installed $(MODELS)/.installed
 	$(MODELS)/bin/python -m pip freeze --exclude-editable > constraints-models.txt
 
 clean:
+	rm -rf dist $(PACKAGING) $(WHEEL)
 	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) $(GLUE) $(JUDGES) $(DATA_JUICER) demo-run demo-run-*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -21,10 +22,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel, built as `pip wheel` builds it, without a network."""
     extras.installed_or_skip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=HOME, check=True, capture_output=True)
+    build(HOME, "wheel", folder)
     (path,) = folder.glob("*.whl")
     return path
+
+
+def build(home: Path, target: str, folder: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
+    subprocess.run(command, cwd=home, check=True, capture_output=True)
 
 
 def test_it_holds_the_package_and_nothing_of_the_demo(wheel: Path) -> None:
@@ -42,30 +47,68 @@ def test_it_holds_the_package_and_nothing_of_the_demo(wheel: Path) -> None:
     assert sum(entry.file_size for entry in entries) < 4_000_000
 
 
-def test_it_runs_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
-    elsewhere.mkdir()
+@pytest.fixture(scope="module")
+def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that runs the command line of the unpacked wheel, and says which modules came from the checkout.
+
+    The packages that it needs are this environment's; this package itself must be the wheel's.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    installed = folder / "site-packages"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
-    # The packages that it needs are this environment's; this package itself must be the wheel's.
     code = f"""
-import sys
+import atexit, sys
 sys.path = [{str(installed)!r}, *(entry for entry in sys.path if entry and entry != {str(HOME)!r})]
 import rzen_corpus
 rzen_corpus.put_first({str(installed)!r})
 from pipelines.cli import main
-import pipelines.sources, pipelines.graph
-sys.argv = ["rzen-corpus", "init", "laion", "project"]
-try:
+
+def check():
+    modules = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+    found = [file for file in modules if file.startswith({str(HOME)!r} + "/") and "/site-packages/" not in file]
+    if found:
+        print("modules of the checkout:", found)
+
+atexit.register(check)
+if __name__ == "__main__":
     main()
-except SystemExit as end:
-    assert not end.code, end.code
-modules = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
-print([file for file in modules if file.startswith({str(HOME)!r} + "/") and "/site-packages/" not in file])
 """
+    path = folder / "rzen-corpus.py"
+    path.write_text(code)
+    return path
+
+
+def call(program: Path, folder: Path, *arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=elsewhere, env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "[]", "modules of the checkout"
-    assert (elsewhere / "project" / "laion.yaml").read_bytes() == (HOME / "configs" / "laion.yaml").read_bytes()
+    command = [sys.executable, str(program), *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_has_the_files_of_the_checkout(program: Path, tmp_path: Path) -> None:
+    assert "modules of the checkout" not in call(program, tmp_path, "init", "laion", "project")
+    assert (tmp_path / "project" / "laion.yaml").read_bytes() == (HOME / "configs" / "laion.yaml").read_bytes()
+
+
+def test_it_makes_a_corpus_without_the_checkout(program: Path, tmp_path: Path) -> None:
+    """As `make wheel` tries it, where it is installed into an environment of its own."""
+    printed = call(HOME / ".ci/try-package", tmp_path, sys.executable, str(program))
+    assert "corpus: sound; read 1 tars, 8 samples, 16 images" in printed
+    assert "modules of the checkout" not in printed
+
+
+def test_the_sdist_gives_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    build(HOME, "sdist", tmp_path)
+    (source,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path / "source", filter="data")
+    (home,) = (tmp_path / "source").iterdir()
+    build(home, "wheel", tmp_path)
+    (again,) = tmp_path.glob("*.whl")
+    assert again.name == wheel.name
+    with zipfile.ZipFile(wheel) as expected, zipfile.ZipFile(again) as found:
+        assert [(each.filename, each.CRC) for each in found.infolist()] == [
+            (each.filename, each.CRC) for each in expected.infolist()
+        ]

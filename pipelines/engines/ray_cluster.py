@@ -34,6 +34,13 @@ from rzen_corpus import Origin
 for _module in (rzen_corpus, entry):
     ray.cloudpickle.register_pickle_by_value(_module)
 
+# Made once: each `ray.remote` is another kind of task to Ray, which every process fetches anew, and which no process
+# that was leased for a kind before may run.
+CALL: Any = ray.remote(entry.call)
+WORKER_ACTOR: Any = ray.remote(entry.WorkerActor)
+_CHECK: Any = ray.remote(entry.check)
+_PLACEHOLDER: Any = ray.remote(entry.Placeholder)
+
 # Ray pings a connection on which a task runs every five minutes, so that long a task is waited for on a machine that
 # hangs. Its servers refuse more than one ping a minute.
 _KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "70000", "RAY_grpc_client_keepalive_timeout_ms": "20000"}
@@ -209,7 +216,7 @@ class Cluster:
             self.notify(f"{_machines(len(joined))} joined: the cluster has {self._described()}")
         for node in joined:
             if node.works:
-                self._checks[_pinned(entry.check, node.id).remote(self.origin)] = node
+                self._checks[_pinned(_CHECK, "check", node.id).remote(self.origin)] = node
         self._raise_failed_checks()
         self._show_demand()
 
@@ -246,7 +253,7 @@ class Cluster:
                     waiting.remove(placeholder)
             while resources in demands and len(waiting) < max(1, self.fits(resources)):
                 options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
-                actor: Any = ray.remote(entry.Placeholder).options(**options).remote()
+                actor: Any = _PLACEHOLDER.options(**options).remote()
                 waiting.append((actor, actor.start.remote()))
             if not waiting:
                 del self._placeholders[resources]
@@ -284,7 +291,7 @@ class StallMonitor:
         search = to_pickle(RemoteCall(end_stalled, "", (self._limit,), None))
         for id in self._cluster.working_nodes():
             if id not in self._searches:  # one of a machine that doesn't answer ends when Ray gives the machine up
-                self._searches[id] = _pinned(entry.call, id).remote(self._cluster.origin, search)
+                self._searches[id] = _pinned(CALL, "end_stalled", id).remote(self._cluster.origin, search)
 
     def _announce(self, id: str, call: ray.ObjectRef) -> None:
         node = self._cluster.nodes.get(id)
@@ -305,11 +312,11 @@ class StallMonitor:
             )
 
 
-def _pinned(function: Callable[..., Any], node: str) -> Any:
-    """Returns a function as a task for one machine, where it needs no room."""
+def _pinned(function: Any, name: str, node: str) -> Any:
+    """Returns a remote function as a task for one machine, where it needs no room."""
     pinned = NodeAffinitySchedulingStrategy(node, soft=False)
     options: dict[str, Any] = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": pinned}
-    return ray.remote(function).options(name=function.__name__, **options)
+    return function.options(name=name, **options)
 
 
 def to_pickle(thing: Any) -> bytes:

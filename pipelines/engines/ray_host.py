@@ -14,10 +14,10 @@ import ray
 from ray import exceptions
 
 from corpus.stage import Resources
-from pipelines.engines import entry, ray_tasks
+from pipelines.engines import ray_tasks
 from pipelines.engines.dispatcher import Dispatcher
 from pipelines.engines.item_queue import ItemQueue, item_label
-from pipelines.engines.ray_cluster import Cluster, to_pickle
+from pipelines.engines.ray_cluster import CALL, WORKER_ACTOR, Cluster, to_pickle
 from pipelines.engines.ray_heartbeats import StallLimit
 from pipelines.engines.ray_tasks import NotOpenedError, RemoteCall
 from pipelines.engines.workers import Notify, NumberedJob, Reports, Usage
@@ -45,7 +45,7 @@ class Calls:
         """Returns a function of `ray_tasks` as a task, called with the name of what it works on, its arguments, and
         after them objects of the cluster.
         """
-        remote = ray.remote(entry.call).options(name=function.__name__, **options)
+        remote = CALL.options(name=function.__name__, **options)
 
         def submit(item: str, arguments: tuple[Any, ...], *objects: Any) -> Any:
             return remote.remote(self.origin, to_pickle(RemoteCall(function, item, arguments, self.limit)), *objects)
@@ -261,9 +261,7 @@ class ActorWorker:
         self._lock = threading.Lock()
         self._open = self._ended = False
         self._early: list[tuple[int, Any]] = []  # items that came before the job was open
-        actor: Any = ray.remote(entry.WorkerActor).options(
-            max_concurrency=job.resources.in_flight, **resource_options(job.resources)
-        )
+        actor = WORKER_ACTOR.options(max_concurrency=job.resources.in_flight, **resource_options(job.resources))
         self._actor: Any = actor.remote()
         opening = self._actor.open.remote(calls.origin, to_pickle(calls.limit), shared)
         opening.future().add_done_callback(self._opened)

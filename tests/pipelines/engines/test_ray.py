@@ -34,6 +34,18 @@ def test_a_work_is_opened_once_in_each_process(engine: RayEngine, tmp_path: Path
     assert 1 <= len(open_session) == len(set(open_session)) <= 3
 
 
+@pytest.mark.parametrize("resources", [TASK, MODEL])
+def test_no_task_is_a_new_function_to_the_cluster(
+    engine: RayEngine, monkeypatch: pytest.MonkeyPatch, resources: Resources
+) -> None:
+    """Every process would have to fetch it, and none that was leased for another could run it."""
+    made: list[object] = []
+    monkeypatch.setattr("ray.remote", made.append)
+    assert sorted(o.rows for o in engine.map(Square(resources=resources), range(3))) == [0, 1, 4]
+    assert sum(sum(table["value_count"].to_pylist()) for table in engine.map_reduce(Rows(), [7, 9], sums, 2)) == 16
+    assert made == []
+
+
 def test_an_actor_has_several_items_in_flight(engine: RayEngine) -> None:
     job = Meeting(resources=Resources(cpus=2, in_flight=3, holds_model=True))
     assert sorted(o.rows for o in engine.map(job, range(6))) == [0, 1, 4, 9, 16, 25]

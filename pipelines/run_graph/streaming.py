@@ -1,4 +1,4 @@
-"""Executes a run graph on an engine with queues: each task is submitted when it may run, to the queue of its node.
+"""Executes a run graph on an engine with queues: each task is submitted when it may run, to the queue of its job.
 
 Shuffles and publishing run in threads of their own, which deliver into the same mailbox as the engine. An engine that
 works in the calling thread has them done in place.
@@ -18,6 +18,7 @@ from corpus.stage import MapStage
 from pipelines.engines import StreamingEngine
 from pipelines.engines.queues import Finished, JobQueue, Results
 from pipelines.run_graph.executor import Executor
+from pipelines.run_graph.jobs import GraphJobs
 from pipelines.run_graph.order import TaskOrder
 
 _PLANNED_AT_ONCE = 200  # tables; then it is looked whether a task has ended
@@ -30,12 +31,12 @@ _JOIN_S = 10.0
 class StreamingExecutor(Executor):
     """The execution on an engine with queues."""
 
-    _queues: dict[int, JobQueue] = field(default_factory=dict)  # of each node
-    _isolated: dict[int, JobQueue] = field(default_factory=dict)  # of each node, for what killed its workers
+    _queues: dict[int, JobQueue] = field(default_factory=dict)  # of each job
+    _isolated: dict[int, JobQueue] = field(default_factory=dict)  # of each job, for what killed its workers
     _tables: dict[str, int] = field(default_factory=dict)  # submitted, by their paths
-    _preparing: dict[int, list[int]] = field(default_factory=dict)  # tables of nodes whose stage is being prepared
-    _in_flight: Counter[int] = field(default_factory=Counter)  # submitted tasks of each node that have not ended
-    _closed: set[int] = field(default_factory=set)  # nodes of which no task can come any more
+    _preparing: dict[int, list[int]] = field(default_factory=dict)  # tables of jobs whose stage is being prepared
+    _in_flight: Counter[int] = field(default_factory=Counter)  # submitted tasks of each job that have not ended
+    _closed: set[int] = field(default_factory=set)  # jobs of which no task can come any more
     _broken: dict[int, str] = field(default_factory=dict)  # nodes whose stage can't be opened, and why
     _threads: list[threading.Thread] = field(default_factory=list)
     _unfinished: int = 0  # submitted tasks, and threads
@@ -45,7 +46,8 @@ class StreamingExecutor(Executor):
         super().__post_init__()
         self._engine = cast(StreamingEngine, self.engine)
         self._results = Results()
-        self._order = TaskOrder(self.planner.dependencies)
+        self._jobs = GraphJobs(self.planner.dependencies)
+        self._order = TaskOrder(self.planner.dependencies, self._jobs)
 
     def _run_tasks(self) -> None:
         while True:
@@ -79,8 +81,8 @@ class StreamingExecutor(Executor):
     def _active(self, step: int) -> tuple[int, int]:
         counts: Counter[str] = Counter()
         for queues in (self._queues, self._isolated):
-            for node, queue in queues.items():
-                if self.planner.dependencies.steps[node] == step:
+            for job, queue in queues.items():
+                if self.planner.dependencies.steps[self._jobs.nodes(job)[0]] == step:
                     counts.update(ready=queue.waiting, running=queue.running)
         return counts["ready"], counts["running"]
 
@@ -103,24 +105,25 @@ class StreamingExecutor(Executor):
         task = finished.item
         table = self._tables[task.output]
         node = self.planner.dependencies.node_of(table)
-        self._is_reordered = self._is_reordered or self._order.is_scarce(node)
+        job = self._jobs.of(node)
+        self._is_reordered = self._is_reordered or self._order.is_scarce(job)
         if finished.error is not None:
-            self._take_back(task.output, node)
+            self._take_back(task.output, job)
             self._fail(table, node, f"{type(finished.error).__name__}: {finished.error}")
-        elif finished.result.metrics.get(WORKER_LOST) and finished.queue is not self._isolated.get(node):
-            if node not in self._isolated:
-                self._isolated[node] = self._engine.open_queue(
-                    self._job(node, isolated=True), self._results, self._order.priority(node)
+        elif finished.result.metrics.get(WORKER_LOST) and finished.queue is not self._isolated.get(job):
+            if job not in self._isolated:
+                self._isolated[job] = self._engine.open_queue(
+                    self._job(node, isolated=True), self._results, self._order.priority(job)
                 )
             self._unfinished += 1
-            self._isolated[node].submit(task)
+            self._isolated[job].submit(task)
         else:
-            self._take_back(task.output, node)
+            self._take_back(task.output, job)
             self._end(table, finished.result)
 
-    def _take_back(self, path: str, node: int) -> None:
+    def _take_back(self, path: str, job: int) -> None:
         del self._tables[path]
-        self._in_flight[node] -= 1
+        self._in_flight[job] -= 1
 
     def _fail(self, table: int, node: int, why: str) -> None:
         """Records that a task failed because its stage can't be opened: one line for all tasks of a node."""
@@ -134,29 +137,30 @@ class StreamingExecutor(Executor):
         while self.states.ready:
             table = self.states.ready.popleft()
             node = self.planner.dependencies.node_of(table)
-            if node in self._preparing:
-                self._preparing[node].append(table)
-            elif node in self._queues:
-                self._submit(table, node)
+            job = self._jobs.of(node)
+            if job in self._preparing:
+                self._preparing[job].append(table)
+            elif job in self._queues:
+                self._submit(table, job)
             elif node in self._broken:
                 self._fail(table, node, self._broken[node])
             else:
                 self._open(node, table)
 
-    def _submit(self, table: int, node: int) -> None:
+    def _submit(self, table: int, job: int) -> None:
         task = self.planner.table(table).task
         self._tables[task.output] = table
         self._unfinished += 1
-        self._in_flight[node] += 1
-        self._is_reordered = self._is_reordered or self._order.is_scarce(node)
-        self._queues[node].submit(task)
+        self._in_flight[job] += 1
+        self._is_reordered = self._is_reordered or self._order.is_scarce(job)
+        self._queues[job].submit(task)
 
     def _open(self, node: int, first: int) -> None:
-        """Opens the queue of a node for its first task; the stage is prepared before, which may take long."""
+        """Opens the queue of a node's job for its first task; the stage is prepared before, which may take long."""
         graph = self.planner.dependencies
         stage = graph.nodes[node].stage
         self.reports[graph.steps[node]].start()
-        self._preparing[node] = [first]
+        self._preparing[self._jobs.of(node)] = [first]
         assert isinstance(stage, MapStage)
         if type(stage).prepare is MapStage.prepare:
             self._end_prepare(node, None)
@@ -164,28 +168,33 @@ class StreamingExecutor(Executor):
             self._start(f"prepare {stage.name}", stage.prepare, partial(self._end_prepare, node))
 
     def _end_prepare(self, node: int, error: BaseException | None) -> None:
-        tables = self._preparing.pop(node)
+        job = self._jobs.of(node)
+        tables = self._preparing.pop(job)
         if error is not None:
             for table in tables:
-                self._fail(table, node, f"{type(error).__name__}: {error}")
+                why = f"{type(error).__name__}: {error}"
+                self._fail(table, self.planner.dependencies.node_of(table), why)
             return
-        self._queues[node] = self._engine.open_queue(self._job(node), self._results, self._order.priority(node))
+        self._queues[job] = self._engine.open_queue(self._job(node), self._results, self._order.priority(job))
         for table in tables:
-            self._submit(table, node)
+            self._submit(table, job)
 
     def _close_complete(self) -> None:
         """Closes the queues that have all tasks that can still come, so that their models may leave."""
-        for node, queue in self._queues.items():
-            if node not in self._closed and self.states.open_in_node[node] == self._in_flight[node]:
-                self._closed.add(node)
+        for job, queue in self._queues.items():
+            if job not in self._closed and self._open_tables(job) == self._in_flight[job]:
+                self._closed.add(job)
                 queue.close()
 
     def _close_queues(self) -> None:
         while self.states.ended_nodes:
-            node = self.states.ended_nodes.popleft()
+            job = self._jobs.of(self.states.ended_nodes.popleft())
             for queues in (self._queues, self._isolated):
-                if queue := queues.pop(node, None):
+                if not self._open_tables(job) and (queue := queues.pop(job, None)):
                     queue.close()
+
+    def _open_tables(self, job: int) -> int:
+        return self._jobs.total(job, self.states.open_in_node)
 
     def _shuffle(self, group: int, tables: list[int]) -> None:
         for table, outcome in self._shuffle_outcomes(group, tables):

@@ -12,6 +12,7 @@ from corpus.stage import ROWS, Resources
 from corpus.workspace import Workspace
 from pipelines.engines.queues import JobQueue, Results
 from pipelines.run_graph.dependencies import Dependencies
+from pipelines.run_graph.jobs import GraphJobs
 from pipelines.run_graph.order import BOOST, TaskOrder
 from tests.helpers.fake_queues import FakeQueue
 from tests.helpers.toy_plans import Fetch, Measure, Toy, Toys, ToySettings
@@ -28,14 +29,15 @@ class Count(Toy):
     reads = (ROWS,)
 
 
-FETCH, MEASURE, COUNT, CAPTION = range(4)  # of one source, step and node have the same number
+FETCH, MEASURE, COUNT, CAPTION = range(4)  # of one source, step, node and job have the same number
 
 
 @pytest.fixture
 def order(tmp_path: Path) -> TaskOrder:
     toys = Toys(Workspace(tmp_path), {"a": 2})
     steps = toys.steps(Fetch(Settings()), Measure(ToySettings()), Count(Settings()), Caption(Settings()))
-    return TaskOrder(Dependencies(steps, {"a": toys.index("a")}))
+    graph = Dependencies(steps, {"a": toys.index("a")})
+    return TaskOrder(graph, GraphJobs(graph))
 
 
 def queues(**waiting: int) -> dict[int, FakeQueue]:

@@ -181,6 +181,16 @@ def test_a_queue_is_closed_when_its_last_task_has_come(toys: Toys) -> None:
     assert closed == [(0, False), (1, False), (2, True)]
 
 
+def test_a_model_is_opened_once_for_all_sources(toys: Toys) -> None:
+    """Its queue stays open until the last source has no task any more."""
+    engine = FakeEngine(toys.workspace)
+    toys.shards = {"a": 2, "b": 1, "c": 1}
+    found = run_toys(toys, Fetch(Settings()), Measure(ToySettings()), Draw(Settings()), engine=engine)
+    assert [queue.job.stage.name for queue in engine.queues] == ["fetch", "measure", "draw"]
+    assert [event[1:] for event in found.order("draw")] == [("a", 0), ("a", 1), ("b", 0), ("c", 0)]
+    assert all(queue.closed for queue in engine.queues)
+
+
 def test_a_model_that_has_work_gets_no_more_than_its_turn(toys: Toys) -> None:
     engine = FakeEngine(toys.workspace)
     engine.before = lambda event: [setattr(queue, "has_room", False) for queue in engine.queues] and None

@@ -41,7 +41,9 @@ from demo.vlm.scenes import all_scenes, draw_shapes
 from mining.embed import EMBED, Embed
 from mining.encoders.rzenembed import RzenEmbedSettings
 from mining.settings import EmbedSettings
-from pipelines.engines.scheduler import WorkerSession
+from pipelines.engines import EngineSettings
+from pipelines.engines.local import LocalEngine
+from pipelines.engines.queues import Results
 from serving.vllm.settings import PoolingSettings
 from serving.vllm.torchvision_shim import patch_imports
 from tests.helpers.media_columns import location_columns
@@ -123,23 +125,26 @@ class Ours:
         self._pairs = pairs
         url = pairs.workspace.store.url
         job = MapJob(self._stage, url, pools={ITEMS: Pool(url, tuple(pairs.items))})
-        self._session: WorkerSession[ShardTask, Outcome] = WorkerSession.of(job)
+        self._engine, self._results = LocalEngine(EngineSettings(workers=1)), Results()
+        self._queue = self._engine.open_queue(job, self._results)
         self._round = 0
 
     def __call__(self) -> Floats:
         """Embeds all shards again, from media to tables."""
         self._round += 1
-        outcomes: dict[int, Outcome] = {}
         paths = []
-        for number, task in enumerate(self._pairs.tasks):
+        for task in self._pairs.tasks:
             # Where look-up does not find it: each round computes all vectors.
             paths.append(f"pairs/{DATASET}/{EMBED}/{task.shard}.f{self._round}.parquet")
             parts = fingerprint_parts(self._stage, {})
             again = ShardTask(DATASET, task.shard, task.ordinal, task.inputs, paths[-1], task.media, parts)
-            outcomes |= self._session.start(number, again)
-        while finished := self._session.finish():
-            outcomes |= finished
-        for outcome in outcomes.values():
+            self._queue.submit(again)
+        for _ in self._pairs.tasks:
+            finished = self._engine.wait(self._results)
+            assert finished is not None
+            if finished.error is not None:
+                raise finished.error
+            outcome: Outcome = finished.result
             if outcome.error or outcome.metrics[EMBED].get("looked_up"):
                 raise SystemExit(outcome.error or "vectors were looked up, not computed")
         tables = pa.concat_tables([self._pairs.workspace.read_table(path) for path in paths])
@@ -147,7 +152,7 @@ class Ours:
 
     def close(self) -> None:
         """Stops the engine."""
-        self._session.close()
+        self._engine.close()
 
 
 def unit(vectors: np.ndarray) -> Floats:

@@ -36,7 +36,9 @@ from corpus.stage import ITEMS, ROWS, VERDICT
 from corpus.workspace import TableKey, Workspace
 from demo.vlm import CHECKPOINT
 from demo.vlm.scenes import all_scenes, draw_shapes
-from pipelines.engines.scheduler import WorkerSession
+from pipelines.engines import EngineSettings
+from pipelines.engines.local import LocalEngine
+from pipelines.engines.queues import Results
 from pipelines.report.caption_stats import CaptionStats
 from recaption.prompts import chosen_prompts
 from recaption.schema import CAPTION
@@ -115,23 +117,26 @@ class Ours:
         self._root = root
         self._stage = Caption(SOURCE, settings)
         self._tasks = tasks
-        self._session: WorkerSession[ShardTask, Outcome] = WorkerSession.of(MapJob(self._stage, str(root)))
+        self._engine, self._results = LocalEngine(EngineSettings(workers=1)), Results()
+        self._queue = self._engine.open_queue(MapJob(self._stage, str(root)), self._results)
         self._generation = 0
         self.rates = CaptionStats()
 
     def __call__(self) -> list[str | None]:
         """Captions all shards again, from media to tables."""
         self._generation += 1  # so that no caption is reused
-        outcomes: dict[int, Outcome] = {}
         self.rates = CaptionStats()
-        for number, task in enumerate(self._tasks):
+        for task in self._tasks:
             path = TableKey("tables", SOURCE, CAPTION).path(task.shard, f"f-g{self._generation}")
             parts = {"settings": self._stage.fingerprint_inputs(), "generation": self._generation}
             run_task = ShardTask(SOURCE, task.shard, task.ordinal, task.inputs, path, task.media, parts)
-            outcomes |= self._session.start(number, run_task)
-        while finished := self._session.finish():
-            outcomes |= finished
-        for outcome in outcomes.values():
+            self._queue.submit(run_task)
+        for _ in self._tasks:
+            finished = self._engine.wait(self._results)
+            assert finished is not None
+            if finished.error is not None:
+                raise finished.error
+            outcome: Outcome = finished.result
             if outcome.error:
                 raise SystemExit(outcome.error)
             self.rates.add(outcome)
@@ -141,7 +146,7 @@ class Ours:
 
     def close(self) -> None:
         """Stops the engine."""
-        self._session.close()
+        self._engine.close()
 
 
 def bare(settings: CaptionSettings, pictures: list[bytes]) -> Callable[[], list[str | None]]:

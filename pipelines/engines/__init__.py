@@ -16,7 +16,7 @@ import pyarrow as pa
 from corpus.execution import Job, Outcome
 from corpus.outages import RETRY_S
 from corpus.settings import Settings, tuning
-from pipelines.engines.queues import FIRST, Finished, JobQueue, Results
+from pipelines.engines.queues import Finished, JobQueue, Results
 from pipelines.engines.workers import Notify, print_to_stderr
 
 _I = TypeVar("_I")
@@ -29,7 +29,7 @@ class Engine(Protocol):
 
     streams: bool  # it is a `StreamingEngine`
 
-    def map(self, job: Job[_I, Outcome], items: Sequence[_I], priority: int = FIRST) -> Iterator[Outcome]:
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
         """Runs every item and yields the outcomes as they are ready, in any order. `job` and the items are picklable.
 
         The items of a worker that crashes run again elsewhere; an item that kills its worker three times while it is
@@ -40,7 +40,7 @@ class Engine(Protocol):
         ...
 
     def map_reduce(
-        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int, priority: int = FIRST
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """Shuffles the rows that `job` returns for the items by their uint64 column `key`, then reduces them.
 

@@ -39,7 +39,6 @@ from pipelines.engines.beam_functions import (
     ReduceFn,
     WriteOutcomesFn,
 )
-from pipelines.engines.queues import FIRST
 from pipelines.engines.shuffle import from_ipc
 from pipelines.run_graph.chains import Chain
 
@@ -62,7 +61,7 @@ class BeamEngine:
             self._runner, flags = _local_runner(settings)
             self._flags = [*flags, *settings.options]
 
-    def map(self, job: Job[_I, Outcome], items: Sequence[_I], priority: int = FIRST) -> Iterator[Outcome]:
+    def map(self, job: Job[_I, Outcome], items: Sequence[_I]) -> Iterator[Outcome]:
         """See `Engine.map`. The outcomes are yielded when all items are done."""
         with self._folder() as store:
             self._run(list(enumerate(items)), [self._step("Run", MapFn(job), bytes)], WriteOutcomesFn(store))
@@ -70,7 +69,7 @@ class BeamEngine:
                 yield from map(Outcome.from_json, store.read(name).splitlines())
 
     def map_reduce(
-        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int, priority: int = FIRST
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. Rows go through the runner's GroupByKey."""
         with self._folder() as store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from threading import BoundedSemaphore
 from typing import Any
@@ -18,7 +19,6 @@ from corpus.execution import Job, Outcome, close_function
 from corpus.storage import Store
 from pipelines.engines import Reduce
 from pipelines.engines.beam_chains import ChainJob, Flow
-from pipelines.engines.scheduler import WorkerSession
 from pipelines.engines.shuffle import from_ipc, partition_rows, split_batch, to_ipc
 
 _FILES = 16  # outcomes of one pipeline
@@ -41,7 +41,7 @@ class JobFn(beam.DoFn):
             self._function = self.job.open()
 
     def start_bundle(self) -> None:
-        self._session = WorkerSession(self._function, self.job.resources.in_flight)
+        self._session = _Session(self._function, self.job.resources.in_flight)
 
     def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, Any]]:
         for position, result in self._session.start(*element).items():
@@ -62,6 +62,44 @@ class JobFn(beam.DoFn):
     def keyed(self, position: int, result: Any) -> Iterable[tuple[int, Any]]:
         """Yields a result as pairs for what comes next: (number of a group, bytes), or (position, element)."""
         raise NotImplementedError
+
+
+class _Session:
+    """The items of one bundle that a job's function works on, by position.
+
+    With one item at a time the function runs on the calling thread, so that an interrupt reaches it.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], in_flight: int) -> None:
+        self.in_flight = in_flight
+        self._function = function
+        self._threads = ThreadPoolExecutor(self.in_flight) if self.in_flight > 1 else None
+        self._running: dict[Future[Any], int] = {}
+        self._done: dict[int, Any] = {}
+
+    def start(self, position: int, item: Any) -> dict[int, Any]:
+        """Starts an item and waits until there is room for another: {position: result} of the finished ones."""
+        if self._threads is None:
+            self._done[position] = self._function(item)
+        else:
+            self._running[self._threads.submit(self._function, item)] = position
+        return self._finished(max_running=self.in_flight - 1)
+
+    def finish(self) -> dict[int, Any]:
+        """Waits for one more item: {position: result} of the finished ones; empty when none was running."""
+        return self._finished(max_running=max(0, len(self._running) - 1))
+
+    def _finished(self, max_running: int) -> dict[int, Any]:
+        while len(self._running) > max_running:
+            for call in wait(self._running, return_when=FIRST_COMPLETED).done:
+                self._done[self._running.pop(call)] = call.result()
+        done, self._done = self._done, {}
+        return done
+
+    def stop(self) -> None:
+        """Cancels the items that have not started."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _open_guarded(job: Job[Any, Any]) -> Callable[[Any], Any]:

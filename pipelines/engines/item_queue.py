@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from corpus.execution import Job
 from pipelines.engines.queues import Finished, Results
-from pipelines.engines.scheduler import MAX_CRASHES, RetryTracker
+from pipelines.engines.retry_tracker import MAX_CRASHES, RetryTracker
 from pipelines.engines.workers import NumberedJob
 
 _numbers = itertools.count(1)  # of jobs and items: no two have the same, so a late report can't be mistaken

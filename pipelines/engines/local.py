@@ -20,7 +20,7 @@ from pipelines.engines.dispatcher import Dispatcher
 from pipelines.engines.inline import InlineDispatcher
 from pipelines.engines.process_worker import ProcessHost
 from pipelines.engines.queue_engine import QueueEngine
-from pipelines.engines.queues import FIRST, JobQueue, Results
+from pipelines.engines.queues import JobQueue, Results
 from pipelines.engines.shuffle import ShuffleRead, ShuffleWrite
 from pipelines.engines.workers import Notify, print_to_stderr
 
@@ -47,14 +47,14 @@ class LocalEngine(QueueEngine):
         return super().open_queue(job, results, priority)
 
     def map_reduce(
-        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int, priority: int = FIRST
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. The rows wait in temporary files; each worker holds one partition in memory."""
         with tempfile.TemporaryDirectory(prefix="rzen-corpus-shuffle-") as folder:
             write = ShuffleWrite(job, folder, partitions)
-            spilled = [path for path in self.run_items(write, list(enumerate(items)), priority) if path]
+            spilled = [path for path in self.map(write, list(enumerate(items))) if path]
             read = ShuffleRead(reduce, folder, tuple(spilled))
-            for path in self.run_items(read, range(partitions), priority):
+            for path in self.map(read, range(partitions)):
                 if path:
                     yield pa.ipc.open_file(pa.memory_map(path)).read_all()
 

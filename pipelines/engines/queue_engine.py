@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from corpus.execution import Job, Outcome
+from corpus.execution import Job
 from pipelines.engines.queues import FIRST, Finished, JobQueue, Results
 
 _I = TypeVar("_I")
@@ -45,23 +45,12 @@ class QueueEngine:
         """See `StreamingEngine.wait`."""
         return self._dispatcher.wait(results, timeout_s)
 
-    def map(self, job: Job[_I, Outcome], items: Sequence[_I], priority: int = FIRST) -> Iterator[Outcome]:
-        """See `Engine.map`."""
-        return self.run_items(job, items, priority)
-
-    def close(self) -> None:
-        """See `Engine.close`."""
-        self._dispatcher.close()
-
-    def run_items(self, job: Job[_I, _O], items: Sequence[_I], priority: int = FIRST) -> Iterator[_O]:
-        """Yields the results of a job for all items as they are ready; raises the first error.
-
-        Closing the iterator starts no further item.
-        """
+    def map(self, job: Job[_I, _O], items: Sequence[_I]) -> Iterator[_O]:
+        """See `Engine.map`; the results may be of any kind."""
         if not items:
             return
         results = Results()
-        queue = self.open_queue(job, results, priority)
+        queue = self.open_queue(job, results, FIRST)
         try:
             for item in items:
                 queue.submit(item)
@@ -74,3 +63,7 @@ class QueueEngine:
                 yield finished.result
         finally:
             queue.cancel()
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._dispatcher.close()

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from corpus.execution import Job
-
 FIRST = 1_000_000  # the priority of `Engine.map` and `Engine.map_reduce`: somebody waits for them
 
 
@@ -28,11 +26,6 @@ class Finished:
 
 class JobQueue(Protocol):
     """The items of one job that wait for workers, or run. Its methods may be called from any thread."""
-
-    @property
-    def job(self) -> Job[Any, Any]:
-        """The job that works on the items."""
-        ...
 
     @property
     def priority(self) -> int:

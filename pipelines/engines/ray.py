@@ -21,11 +21,10 @@ from corpus.stage import Resources
 from pipelines.engines import EngineSettings, Reduce, ray_tasks
 from pipelines.engines.item_queue import item_label, number_job
 from pipelines.engines.queue_engine import QueueEngine
-from pipelines.engines.queues import FIRST
 from pipelines.engines.ray_cluster import REFRESH_S, Cluster, StallMonitor, get_result, join, to_pickle
 from pipelines.engines.ray_heartbeats import StallLimit
 from pipelines.engines.ray_host import CRASH_ERRORS, Calls, RayDispatcher, RayHost, resource_options
-from pipelines.engines.scheduler import MAX_CRASHES
+from pipelines.engines.retry_tracker import MAX_CRASHES
 from pipelines.engines.workers import Notify, print_to_stderr
 
 _I = TypeVar("_I")
@@ -56,7 +55,7 @@ class RayEngine(QueueEngine):
         super().__init__(RayDispatcher(RayHost(self._cluster, self._calls, settings.workers), notify))
 
     def map_reduce(
-        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int, priority: int = FIRST
+        self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
     ) -> Iterator[pa.Table]:
         """See `Engine.map_reduce`. Rows go through Ray's object store, which spills to disk.
 

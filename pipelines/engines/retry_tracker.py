@@ -1,16 +1,9 @@
-"""The items that are still to run, and the session of a worker: a job that is opened once, with several in flight."""
+"""The items of a queue that are still to run, and which of them are suspected of having killed a worker."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Generic, TypeVar
-
-from corpus.execution import Job, close_function
-
-_I = TypeVar("_I")
-_O = TypeVar("_O")
+from collections.abc import Collection
 
 MAX_CRASHES = 3  # of a worker that had this one item; then the item is abandoned
 
@@ -22,8 +15,8 @@ class RetryTracker:
     one at fault is abandoned and its neighbours are not.
     """
 
-    def __init__(self, items: int = 0) -> None:
-        self._waiting = deque(range(items))
+    def __init__(self) -> None:
+        self._waiting: deque[int] = deque()
         self._suspects: deque[int] = deque()
         self._alone: set[int] = set()
         self._crashes: Counter[int] = Counter()
@@ -64,51 +57,3 @@ class RetryTracker:
         self._suspects.clear()
         self._waiting.clear()
         return items
-
-
-class WorkerSession(Generic[_I, _O]):
-    """The session in one worker: a job's function, and the items in flight by position.
-
-    With one item at a time the function runs on the calling thread, so that an interrupt reaches it.
-    """
-
-    def __init__(self, function: Callable[[_I], _O], in_flight: int) -> None:
-        self.in_flight = in_flight
-        self._function = function
-        self._threads = ThreadPoolExecutor(self.in_flight) if self.in_flight > 1 else None
-        self._running: dict[Future[_O], int] = {}
-        self._done: dict[int, _O] = {}
-
-    @staticmethod
-    def of(job: Job[_I, _O]) -> WorkerSession[_I, _O]:
-        """Opens a job."""
-        return WorkerSession(job.open(), job.resources.in_flight)
-
-    def start(self, position: int, item: _I) -> dict[int, _O]:
-        """Starts an item and waits until there is room for another: {position: result} of the finished ones."""
-        if self._threads is None:
-            self._done[position] = self._function(item)
-        else:
-            self._running[self._threads.submit(self._function, item)] = position
-        return self._finished(max_running=self.in_flight - 1)
-
-    def finish(self) -> dict[int, _O]:
-        """Waits for one more item: {position: result} of the finished ones; empty when none was running."""
-        return self._finished(max_running=max(0, len(self._running) - 1))
-
-    def _finished(self, max_running: int) -> dict[int, _O]:
-        while len(self._running) > max_running:
-            for call in wait(self._running, return_when=FIRST_COMPLETED).done:
-                self._done[self._running.pop(call)] = call.result()
-        done, self._done = self._done, {}
-        return done
-
-    def stop(self) -> None:
-        """Cancels the items that have not started."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def close(self) -> None:
-        """Cancels the items that have not started, and releases the resources of the function."""
-        self.stop()
-        close_function(self._function)

@@ -118,10 +118,6 @@ class Dependencies:
         step = self.steps[self.node_of(table)]
         return step, table - self._step_first[step]
 
-    def table_at(self, step: int, place: int) -> int:
-        """Returns the table at a place of a step."""
-        return self._step_first[step] + place
-
     def writer(self, table_key: TableKey) -> int | None:
         """Returns the node that writes tables; None for the rows of sources, which exist."""
         return self._writers.get(table_key)

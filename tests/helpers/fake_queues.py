@@ -15,7 +15,7 @@ import pyarrow as pa
 from corpus.execution import FinalizeTask, Outcome
 from corpus.table_digest import table_digest
 from corpus.workspace import Workspace
-from pipelines.engines.queues import FIRST, Finished, Results
+from pipelines.engines.queues import Finished, Results
 from tests.helpers.toy_plans import KEPT, Judged, toy_table
 
 Event = tuple[str, str, int]  # (stage, source, shard)
@@ -77,12 +77,10 @@ class FakeEngine:
         error = self.broken.get(queue.job.stage.name)
         return Finished(queue, item, None if error else self.run(queue.job, item), error)  # type: ignore[arg-type]
 
-    def map(self, job: Any, items: Sequence[Any], priority: int = FIRST) -> Iterator[Outcome]:
+    def map(self, job: Any, items: Sequence[Any]) -> Iterator[Outcome]:
         yield from (self.run(job, item) for item in items)
 
-    def map_reduce(
-        self, job: Any, items: Sequence[Any], reduce: Any, partitions: int, priority: int = FIRST
-    ) -> Iterator[pa.Table]:
+    def map_reduce(self, job: Any, items: Sequence[Any], reduce: Any, partitions: int) -> Iterator[pa.Table]:
         self.events.append((f"shuffle {job.stage.name}", "", len(items)))
         assert all(self.workspace.store.exists(path) for item in items for _, path in item.inputs)
         yield from ()

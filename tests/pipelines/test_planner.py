@@ -111,9 +111,9 @@ def test_a_step_that_did_not_finish_leaves_unknown_what_reads_its_tables(toys: T
     plan = toys.plan()
     planner = toys.planner_of(plan)
     (compare,) = [number for number, (step, _) in enumerate(plan.steps) if step.name == "compare"]
-    second = planner.dependencies.table_at(compare, 1)
+    second, after = (planner.dependencies.tables_of(node)[1] for node in (compare, compare + 1))  # of one source
     toys.write(planner.written(second, "0" * 16), KEPT, planner.table(second).task.fingerprint_parts)
-    assert planner.update() == [planner.dependencies.table_at(compare + 1, 1)], "and that of no other shard"
+    assert planner.update() == [after], "and that of no other shard"
     pairs = plan.steps[compare + 1][1]
     assert [each.task.output != "" for each in pairs] == [False, True, False]
     assert [path for each in pairs for name, path in each.task.inputs if name == "compare"] == [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pipelines.engines.scheduler import RetryTracker
+from pipelines.engines.retry_tracker import RetryTracker
 
 
 def test_attempts_suspect_all_and_condemn_one() -> None:
-    tracker = RetryTracker(3)
+    tracker = RetryTracker()
+    for item in range(3):
+        tracker.add(item)
     assert [tracker.take(()), tracker.take({0}), tracker.take({0, 1}), tracker.take({0, 1, 2})] == [0, 1, 2, None]
     assert tracker.crashed([0, 1]) == []
     assert [tracker.take({2}), tracker.take(()), tracker.take({0})] == [None, 0, None]

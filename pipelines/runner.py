@@ -27,6 +27,7 @@ from pipelines.report.run_log import RunLog
 from pipelines.report.run_summary import RunSummary
 from pipelines.report.table_counts import TableCounts
 from pipelines.report.terminal import Terminal, Verbosity
+from pipelines.run_graph.free_disk import FreeDisk
 from pipelines.run_graph.publishing import Publisher, versions
 from pipelines.run_graph.shuffles import ShuffleRunner
 from pipelines.run_graph.states import TableStates
@@ -100,6 +101,7 @@ def run(
         publisher = Publisher(config, workspace, plan, counts, engine) if states.is_complete else None
         kind = StreamingExecutor if engine.streams else WaveExecutor
         shuffles = ShuffleRunner(engine, config.engine, workspace.store.url, scratch)
+        disk = FreeDisk(workspace.store, config.engine.min_free_disk_bytes)
         executor = kind(
             workspace,
             engine,
@@ -111,6 +113,7 @@ def run(
             counts,
             publisher,
             chosen,
+            disk,
             result.failed,
             observer=observer,
         )

@@ -98,6 +98,12 @@ class EngineSettings(Settings):
         description="The rows in families of duplicates that come together where the run is started, 1 to 2 GB for the "
         "default; of more the families are found in rounds over the shuffle, through files in the workspace.",
     )
+    min_free_disk_bytes: int = tuning(
+        1_000_000_000,
+        ge=0,
+        description="The space that must be free on the disk of a local workspace, in bytes, for a shard of a download "
+        "or of clips to start; 0 asks for none.",
+    )
     stall_timeout_s: float = tuning(
         600.0,
         ge=0,

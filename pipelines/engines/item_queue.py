@@ -51,6 +51,7 @@ class ItemQueue:
         self.max_workers: int | None = None  # set where more of them die when they open the job
         self._results = results
         self._priority = priority
+        self._paused = False
         self._owner = owner
         self._tracker = RetryTracker()
         self._items: dict[int, Any] = {}  # by number, until they end
@@ -72,9 +73,20 @@ class ItemQueue:
             self._owner.wake()
 
     @property
+    def paused(self) -> bool:
+        """See `JobQueue.paused`."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        with self._owner.lock:
+            self._paused = paused
+        self._owner.wake()
+
+    @property
     def waiting(self) -> int:
         """See `JobQueue.waiting`."""
-        return 0 if self.cancelled else len(self._tracker)
+        return 0 if self.cancelled or self._paused else len(self._tracker)
 
     @property
     def running(self) -> int:

@@ -36,8 +36,16 @@ class JobQueue(Protocol):
     def priority(self, priority: int) -> None: ...
 
     @property
+    def paused(self) -> bool:
+        """Whether none of its items starts for now; those that run go on."""
+        ...
+
+    @paused.setter
+    def paused(self, paused: bool) -> None: ...
+
+    @property
     def waiting(self) -> int:
-        """The items that no worker has yet."""
+        """The items that no worker has yet, and that may start: 0 while it is paused."""
         ...
 
     @property

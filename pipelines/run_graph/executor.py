@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corpus.execution import MapJob, Outcome
@@ -22,6 +23,7 @@ from pipelines.report.progress import ProgressBar, ProgressBars
 from pipelines.report.run_log import RunLog
 from pipelines.report.step_report import StepReport
 from pipelines.report.table_counts import TableCounts
+from pipelines.run_graph.free_disk import FreeDisk
 from pipelines.run_graph.publishing import PublishedMixture, Publisher
 from pipelines.run_graph.shuffles import ShuffleRunner
 from pipelines.run_graph.states import TableStates, TableStatus
@@ -47,6 +49,7 @@ class Executor(ABC):
     counts: TableCounts
     publisher: Publisher | None = None  # None: nothing is published
     mixtures: Sequence[str] = ()
+    disk: FreeDisk | None = None  # of the workspace; None: it is not measured
     failed: list[str] = field(default_factory=list)  # failures, one line each
     published: dict[str, PublishedMixture] = field(default_factory=dict)
     error: BaseException | None = None  # the first fault of publishing that is none of storage or of what is published
@@ -57,6 +60,7 @@ class Executor(ABC):
         self.reports = [StepReport(step.name, self.progress, self.log) for step, _ in plan.steps]
         nodes = self.planner.dependencies.nodes
         publisher = self.publisher
+        self._media_nodes = [number for number, node in enumerate(nodes) if node.stage.writes_media]
         self._awaited = {name: set(publisher.nodes(name, nodes)) for name in self.mixtures} if publisher else {}
         self._displayed = self._logged = time.monotonic()
         self._total: ProgressBar | None = None
@@ -74,6 +78,7 @@ class Executor(ABC):
             raise
         if self._total is not None:
             self._total.close()
+        self.failed += self._held_lines()
         self.states.block_rest()
         self.failed += self._blocked_lines()
         self._complete_steps()
@@ -114,6 +119,36 @@ class Executor(ABC):
             self.states.consider(table)
         self._complete_steps()
         self._show()
+
+    def _is_held(self, node: int) -> bool:
+        """Tells whether no task of a node may start for want of room on the disk."""
+        return self.disk is not None and self.disk.is_low and self.planner.dependencies.nodes[node].stage.writes_media
+
+    def _measure_disk(self, now: bool = False) -> bool:
+        """Says when there is too little room for media, or enough again; tells whether that has changed."""
+        stages = ", ".join(self._media_stages())
+        if self.disk is None or not stages or not self.disk.measure(now):
+            return False
+        follows = f"no further shard of {stages} starts before there is more" if self.disk.is_low else "these go on"
+        line = f"{self.disk}: {follows}"
+        self.progress.print_line(line)
+        self.log.event("notice", text=line)
+        return True
+
+    def _media_stages(self) -> Mapping[str, int]:
+        """Returns the stages that write media, with their tables that have not ended."""
+        found: Counter[str] = Counter()
+        for node in self._media_nodes:
+            if self.states.open_in_node[node]:
+                found[self.planner.dependencies.nodes[node].stage.name] += self.states.open_in_node[node]
+        return found
+
+    def _held_lines(self) -> list[str]:
+        """Returns a line for each stage whose tasks were held to the end for want of room on the disk."""
+        if self.disk is None or not self.disk.is_low:
+            return []
+        advice = "make room there and run again, or ask for less"
+        return [f"{name}: {n} shards did not start: {self.disk}: {advice}" for name, n in self._media_stages().items()]
 
     def _job(self, node: int, isolated: bool = False) -> MapJob:
         stage = self.planner.dependencies.nodes[node].stage

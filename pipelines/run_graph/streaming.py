@@ -52,6 +52,8 @@ class StreamingExecutor(Executor):
     def _run_tasks(self) -> None:
         while True:
             self._advance(_PLANNED_AT_ONCE)
+            if self._measure_disk():
+                self._pause_queues()
             self._submit_ready()
             for group, tables in self._shuffles():
                 self._start(f"shuffle {group}", partial(self._shuffle, group, tables), _raise)
@@ -63,7 +65,10 @@ class StreamingExecutor(Executor):
                 self._close_complete()
                 self._is_reordered = False
             if self._unfinished:
-                self._take_finished()
+                is_held_up = self._is_held_up()  # asked first: what ends later is in the mailbox
+                if not self._take_finished() and is_held_up:
+                    self._cancel_queues()
+                    return
             elif self._is_idle():
                 return
 
@@ -86,8 +91,8 @@ class StreamingExecutor(Executor):
                     counts.update(ready=queue.waiting, running=queue.running)
         return counts["ready"], counts["running"]
 
-    def _take_finished(self) -> None:
-        """Waits for something that has ended, and takes all that has by then."""
+    def _take_finished(self) -> bool:
+        """Waits for something that has ended, and takes all that has by then; tells whether it was anything."""
         finished = self._engine.wait(self._results, _WAIT_S if self.planner.is_updated else 0.0)
         self._is_reordered = self._is_reordered or finished is None
         taken = 0
@@ -98,6 +103,30 @@ class StreamingExecutor(Executor):
                 self._finish(finished)
             taken += 1
             finished = self._results.get(0.0) if taken < _TAKEN_AT_ONCE else None
+        return taken > 0
+
+    def _is_held_up(self) -> bool:
+        """Tells whether nothing can go on but what waits for room on the disk, and there still is none."""
+        threads = self._unfinished - sum(self._in_flight.values())
+        if self.disk is None or not self.disk.is_low or threads or not self._is_idle():
+            return False
+        if any(queue.waiting or queue.running for queue in self._all_queues()):
+            return False
+        if self._measure_disk(now=True):
+            self._pause_queues()
+        return self.disk.is_low
+
+    def _all_queues(self) -> list[JobQueue]:
+        return [*self._queues.values(), *self._isolated.values()]
+
+    def _pause_queues(self) -> None:
+        for queues in (self._queues, self._isolated):
+            for job, queue in queues.items():
+                queue.paused = self._is_held(self._jobs.nodes(job)[0])
+
+    def _cancel_queues(self) -> None:
+        for queue in self._all_queues():
+            queue.cancel()
 
     def _finish(self, finished: Finished) -> None:
         """Records what became of a task; one that killed its workers goes on in isolation."""
@@ -112,9 +141,7 @@ class StreamingExecutor(Executor):
             self._fail(table, node, f"{type(finished.error).__name__}: {finished.error}")
         elif finished.result.metrics.get(WORKER_LOST) and finished.queue is not self._isolated.get(job):
             if job not in self._isolated:
-                self._isolated[job] = self._engine.open_queue(
-                    self._job(node, isolated=True), self._results, self._order.priority(job)
-                )
+                self._isolated[job] = self._open_queue(node, isolated=True)
             self._unfinished += 1
             self._isolated[job].submit(task)
         else:
@@ -175,9 +202,15 @@ class StreamingExecutor(Executor):
                 why = f"{type(error).__name__}: {error}"
                 self._fail(table, self.planner.dependencies.node_of(table), why)
             return
-        self._queues[job] = self._engine.open_queue(self._job(node), self._results, self._order.priority(job))
+        self._queues[job] = self._open_queue(node)
         for table in tables:
             self._submit(table, job)
+
+    def _open_queue(self, node: int, isolated: bool = False) -> JobQueue:
+        priority = self._order.priority(self._jobs.of(node))
+        queue = self._engine.open_queue(self._job(node, isolated), self._results, priority)
+        queue.paused = self._is_held(node)
+        return queue
 
     def _close_complete(self) -> None:
         """Closes the queues that have all tasks that can still come, so that their models may leave."""

@@ -35,7 +35,7 @@ class WaveExecutor(Executor):
             elif due := self._due_mixtures():
                 for mixture in due:
                     self._publish_now(mixture)
-            elif self.planner.is_updated and not self.states.ready:
+            elif self.planner.is_updated:
                 return
 
     def _join(self) -> None:
@@ -47,11 +47,16 @@ class WaveExecutor(Executor):
     def _wave(self) -> Mapping[int, int]:
         """Returns the tables of the next wave with their nodes, in step order."""
         graph = self.planner.dependencies
-        wave = {table: graph.node_of(table) for table in self.states.ready if self._is_ready(table)}
+        self._measure_disk(now=True)
+        ready = {table: graph.node_of(table) for table in self.states.ready if self._is_ready(table)}
+        wave = {table: node for table, node in ready.items() if not self._is_held(node)}
         self.states.ready.clear()
+        self.states.ready.extend(table for table in ready if table not in wave)
         if not wave:
             return {}
         for node in range(len(graph.nodes)):
+            if self._is_held(node):
+                continue
             for table in graph.tables_of(node):
                 if self.states.may_follow(table) and all(
                     read in wave or self.states.status(read) == TableStatus.SETTLED for read in graph.inputs(table)

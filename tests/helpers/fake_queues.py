@@ -27,6 +27,7 @@ class FakeQueue:
     results: Results
     priority: int
     has_room: bool = True
+    paused: bool = False
     cancelled: bool = False
     running: int = 0
     closed: bool = False
@@ -34,7 +35,7 @@ class FakeQueue:
 
     @property
     def waiting(self) -> int:
-        return len(self.items)
+        return 0 if self.paused else len(self.items)
 
     def submit(self, item: Any) -> None:
         assert not self.closed
@@ -69,7 +70,7 @@ class FakeEngine:
         return self.queues[-1]
 
     def wait(self, results: Results, timeout_s: float | None = None) -> Finished | None:
-        waiting = [queue for queue in self.queues if queue.items]
+        waiting = [queue for queue in self.queues if queue.waiting]
         if not waiting:
             return results.get(timeout_s)
         queue = max(waiting, key=lambda each: each.priority)

@@ -42,6 +42,10 @@ class Fetch(Toy):
     nondeterministic: ClassVar[bool] = True
 
 
+class FetchMedia(Fetch):
+    writes_media: ClassVar[bool] = True
+
+
 class Measure(Toy):
     name = "measure"
     reads = ("fetch",)

@@ -16,6 +16,7 @@ from pipelines.report.progress import ProgressBars
 from pipelines.report.run_log import RunLog
 from pipelines.report.table_counts import TableCounts
 from pipelines.run_graph.executor import Executor
+from pipelines.run_graph.free_disk import FreeDisk
 from pipelines.run_graph.publishing import PublishedMixture
 from pipelines.run_graph.shuffles import ShuffleRunner
 from pipelines.run_graph.states import TableStates
@@ -71,13 +72,14 @@ def run_toys(
     engine: FakeEngine | None = None,
     mixtures: dict[str, set[str]] | None = None,
     errors: dict[str, Exception] | None = None,
+    disk: FreeDisk | None = None,
     **selection: Any,
 ) -> ToyRun:
     """Plans and runs toy stages; without any, the default ones."""
     engine = engine or FakeEngine(toys.workspace)
     steps = toys.steps(*(stages or default_stages()))
     indexes = {source: toys.index(source) for source in toys.shards}
-    return run_steps(toys.workspace, steps, indexes, engine, Selection(**selection), mixtures or {}, errors or {})
+    return run_steps(toys.workspace, steps, indexes, engine, Selection(**selection), mixtures or {}, errors or {}, disk)
 
 
 def run_steps(
@@ -88,6 +90,7 @@ def run_steps(
     selection: Selection,
     mixtures: dict[str, set[str]],
     errors: dict[str, Exception],
+    disk: FreeDisk | None = None,
 ) -> ToyRun:
     """Runs steps on an engine, real or not."""
     planner = Planner(workspace, steps, indexes, selection)
@@ -99,7 +102,9 @@ def run_steps(
     counts = TableCounts(workspace)
     shuffles = ShuffleRunner(engine, EngineSettings(), workspace.store.url, workspace.store.full("scratch"))
     with ProgressBars(console) as progress, log:
-        executor = kind(workspace, engine, planner, states, shuffles, progress, log, counts, publisher, list(mixtures))
+        executor = kind(
+            workspace, engine, planner, states, shuffles, progress, log, counts, publisher, list(mixtures), disk
+        )
         executor.execute()
     return ToyRun(executor, engine, output(console).splitlines())
 

@@ -47,6 +47,18 @@ def test_shards_that_found_no_room_are_listed_and_the_run_can_be_repeated(web: W
     assert list((tmp_path / "workspace/runs").glob("*.jsonl"))
 
 
+def test_no_download_starts_where_less_is_free_than_must_be(web: Web, tmp_path: Path) -> None:
+    web.serving.reset()
+    config = web.config_file(tmp_path, workers=2)
+    arguments = command("run", config, "--set", "engine.min_free_disk_bytes=1000000000000000000")
+    found = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert found.returncode == 1, found.stderr
+    lines = [line for line in found.stdout.splitlines() if "GB free on the disk of" in line]
+    assert [line.partition(": ")[0] for line in lines if "no further shard of download starts" in line]
+    assert [line for line in lines if re.match(r"failed: download: \d+ shards did not start: .*make room there", line)]
+    assert not (tmp_path / "workspace/media").exists() and not (tmp_path / "corpus").exists()
+
+
 def test_no_room_for_the_first_file_is_one_message(web: Web, tmp_path: Path) -> None:
     found = limited(100, "run", web.config_file(tmp_path))
     assert found.returncode == 1

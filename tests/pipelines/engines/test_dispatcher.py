@@ -50,6 +50,18 @@ def test_a_boost_counts_from_the_next_free_worker_on(bench: Bench) -> None:
     assert (boosted.waiting, boosted.running) == (1, 0)
 
 
+def test_a_paused_queue_starts_nothing_and_what_runs_goes_on(bench: Bench) -> None:
+    with bench.dispatcher.lock:
+        paused = bench.queue(PLAIN, ["a0", "a1", "a2"], priority=5)
+        bench.queue(PLAIN, ["b0", "b1"])
+    bench.settle()
+    paused.paused = True
+    assert bench.finish("a0", "a1").started == ["a0", "a1", "b0", "b1"]
+    assert (paused.waiting, paused.running, paused.paused) == (0, 0, True)
+    paused.paused = False
+    assert bench.finish("b0", "b1").started == ["a0", "a1", "b0", "b1", "a2"]
+
+
 def test_a_worker_goes_to_a_job_that_it_holds(bench: Bench) -> None:
     with bench.dispatcher.lock:
         first = bench.queue(PLAIN, ["a0"], close=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,8 +14,21 @@ from corpus.stage import ROWS, Resources
 from corpus.storage import StorageError
 from corpus.workspace import Workspace
 from pipelines.publish.mixture import PublishError
+from pipelines.run_graph.free_disk import FreeDisk
+from tests.helpers.disks import Room
 from tests.helpers.fake_queues import FakeEngine
-from tests.helpers.toy_plans import KEPT, Fetch, Measure, Search, Toy, Toys, ToySettings, default_stages, states
+from tests.helpers.toy_plans import (
+    KEPT,
+    Fetch,
+    FetchMedia,
+    Measure,
+    Search,
+    Toy,
+    Toys,
+    ToySettings,
+    default_stages,
+    states,
+)
 from tests.helpers.toy_runs import run_toys
 
 CHANGED = (("duplicate", "exact"), *KEPT[1:])
@@ -197,6 +211,41 @@ def test_a_model_that_has_work_gets_no_more_than_its_turn(toys: Toys) -> None:
     stages = (Fetch(Settings()), Measure(ToySettings()), Other(Settings()), Draw(Settings()))
     order = [event[0] for event in run_toys(toys, *stages, engine=engine).order()]
     assert order == ["fetch", "measure", "draw", "other", "other", "other", *["fetch", "measure", "draw"] * 2]
+
+
+def test_nothing_that_writes_media_starts_on_a_full_disk_and_the_rest_goes_on(toys: Toys) -> None:
+    """The disk is full when the second shard of three has been fetched: its table is still measured."""
+    engine = FakeEngine(toys.workspace)
+    stages = (FetchMedia(Settings()), Measure(ToySettings()), Other(Settings()))
+    usage = lambda path: Room(5_000_000_000 if ("fetch", "a", 1) not in engine.events else 1_000_000_000)  # noqa: E731
+    disk = FreeDisk(toys.workspace.store, 2_000_000_000, usage, itertools.count().__next__)
+    found = run_toys(toys, *stages, engine=engine, disk=disk)
+    assert found.order("fetch", "measure") == [
+        ("fetch", "a", 0), ("measure", "a", 0), ("fetch", "a", 1), ("measure", "a", 1)
+    ]  # fmt: skip
+    assert len(found.order("other")) == 3
+    where = f"1.00 GB free on the disk of {toys.workspace.store.url} (engine.min_free_disk_bytes: 2.00 GB)"
+    assert f"{where}: no further shard of fetch starts before there is more" in found.printed
+    assert found.failed == [f"fetch: 1 shards did not start: {where}: make room there and run again, or ask for less"]
+    assert run_toys(toys, *stages).order() == [("fetch", "b", 0), ("measure", "b", 0)]
+
+
+def test_what_writes_media_goes_on_when_there_is_room_again(toys: Toys) -> None:
+    engine = FakeEngine(toys.workspace)
+    measured = lambda: ("measure", "a", 0) in engine.events  # noqa: E731
+    fetched = lambda: ("fetch", "a", 0) in engine.events  # noqa: E731
+    disk = FreeDisk(
+        toys.workspace.store,
+        100,
+        lambda path: Room(50 if fetched() and not measured() else 500),
+        itertools.count().__next__,
+    )
+    found = run_toys(toys, FetchMedia(Settings()), Measure(ToySettings()), engine=engine, disk=disk)
+    assert found.failed == [] and len(found.order()) == 6
+    assert [line.rpartition(": ")[2] for line in found.printed[:2]] == [
+        "no further shard of fetch starts before there is more",
+        "these go on",
+    ]
 
 
 def test_a_mixture_is_published_when_its_own_tables_are_there(toys: Toys) -> None:

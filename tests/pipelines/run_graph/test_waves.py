@@ -13,8 +13,21 @@ from corpus.execution import WORKER_LOST, MapJob, Outcome
 from corpus.settings import Settings
 from corpus.workspace import Workspace
 from pipelines.run_graph.chains import Chain
+from pipelines.run_graph.free_disk import FreeDisk
+from tests.helpers.disks import Room
 from tests.helpers.fake_queues import FakeEngine
-from tests.helpers.toy_plans import KEPT, Fetch, Measure, Search, Toy, Toys, ToySettings, default_stages, states
+from tests.helpers.toy_plans import (
+    KEPT,
+    Fetch,
+    FetchMedia,
+    Measure,
+    Search,
+    Toy,
+    Toys,
+    ToySettings,
+    default_stages,
+    states,
+)
 from tests.helpers.toy_runs import run_toys
 
 CHANGED = (("duplicate", "exact"), *KEPT[1:])
@@ -55,6 +68,19 @@ def test_a_wave_goes_up_to_the_shuffle_and_the_next_from_there(toys: Toys) -> No
     assert found.order()[-1] == ("publish one", "", 8)
     assert set("".join(states(toys.plan()).values())) == {"d"}
     assert run_toys(toys, engine=FakePipelines(toys.workspace)).order() == []
+
+
+def test_no_pipeline_writes_media_on_a_full_disk(toys: Toys) -> None:
+    """What was fetched before goes on to the end of its chain."""
+    stages = (FetchMedia(Settings()), Measure(ToySettings()))
+    run_toys(toys, *stages, stage="fetch", shards=frozenset({1}))
+    engine = FakePipelines(toys.workspace)
+    disk = FreeDisk(toys.workspace.store, 1000, lambda path: Room(900))
+    found = run_toys(toys, *stages, engine=engine, disk=disk)
+    assert found.order() == [("measure", "a", 1)]
+    (line,) = found.failed
+    assert line.startswith("fetch: 2 shards did not start: 0.00 GB free on the disk of ")
+    assert len(run_toys(toys, *stages, engine=FakePipelines(toys.workspace)).order()) == 4
 
 
 def test_what_depends_on_content_belongs_to_the_next_wave(toys: Toys) -> None:

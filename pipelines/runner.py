@@ -47,6 +47,7 @@ class RunResult:
     failed: list[str] = field(default_factory=list)  # failures, one line each
     funnels: dict[str, Funnel] = field(default_factory=dict)
     corpora: dict[str, str] = field(default_factory=dict)  # mixture -> its folder or URL
+    sizes: dict[str, str] = field(default_factory=dict)  # mixture -> how much it holds, in a line
     batches: dict[str, list[str]] = field(default_factory=dict)  # mixture -> how hard its batches are, in lines
     evaluation: dict[str, list[str]] = field(default_factory=dict)  # mixture -> what evaluation sets were checked
 
@@ -123,6 +124,7 @@ def run(
         counts.save(run_id)
         for name, published in executor.published.items():
             result.corpora[name] = published.corpus
+            result.sizes[name] = published.size
             result.batches[name] = published.batches
             result.evaluation[name] = published.evaluation
         if executor.error is not None:

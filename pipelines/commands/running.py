@@ -70,8 +70,9 @@ def run_command(
                 show_funnel(console, result.funnels)
             for name, path in result.corpora.items():
                 print_line(console, f"corpus {name}: {path}", Verbosity.QUIET)
-                for line in (*result.batches[name], *result.evaluation[name]):
+                for line in (result.sizes[name], *result.batches[name], *result.evaluation[name]):
                     print_line(console, f"  {line}")
+            print_line(console, f"log of the run: {settings.workspace.rstrip('/')}/runs/{result.run_id}.jsonl")
             return print_failures(console, result.failed)
 
     guarded(work, again=f"rzen-corpus run {config}")

@@ -90,6 +90,13 @@ def _warnings(plan: DatasetPlan, settings: MixtureSettings) -> Iterator[str]:
         yield from plan.sample_order.runs.warnings(settings.members_per_batch)
 
 
+def size_line(datasets: Mapping[str, Any]) -> str:
+    """Returns how much all datasets of a manifest hold together, in one line of text."""
+    tars = [tar for entry in datasets.values() for tar in entry["shards"]]
+    samples, size = (sum(tar[what] for tar in tars) for what in ("samples", "bytes"))
+    return f"{samples:,} sample{'s' * (samples != 1)} in {len(tars):,} tar{'s' * (len(tars) != 1)}, {size:,} bytes"
+
+
 def batch_lines(datasets: Mapping[str, Any]) -> Iterator[str]:
     """Yields a line for each dataset with batches of communities: how hard they are, beside a shuffle."""
     for name, report in ((name, entry.get("batches")) for name, entry in datasets.items()):

@@ -65,28 +65,42 @@ def show_sources(console: Terminal, funnels: Mapping[str, Funnel]) -> None:
 
 def show_plan(console: Terminal, plan: Plan) -> None:
     """Prints what would run, what is done, what is stale and why, and what can't be known before a stage has run."""
-    table = Table(title="plan", title_justify="left")
-    for column in ("stage", "source", "done", "to do", "unknown", "shards to do", "why"):
-        table.add_column(column, justify="right" if column in ("done", "to do", "unknown") else "left")
+    rows = []
     for step, planned in plan.steps:
         for node in step.nodes:
             tables = [p for p in planned if p.node is node]
             todo = [p for p in tables if p.state != "done"]
             unknown = sum(p.state == "unknown" for p in todo)
-            table.add_row(
-                step.name,
-                owner_name(node.table_key.owner),
-                f"{len(tables) - len(todo):,}",
-                f"{len(todo) - unknown:,}",
-                f"{unknown:,}" if unknown else "",
-                shard_ranges([p.task.shard for p in todo if p.state != "unknown"]),
-                _why(todo),
+            rows.append(
+                (
+                    step.name,
+                    owner_name(node.table_key.owner),
+                    f"{len(tables) - len(todo):,}",
+                    f"{len(todo) - unknown:,}",
+                    f"{unknown:,}" if unknown else "",
+                    shard_ranges([p.task.shard for p in todo if p.state != "unknown"]),
+                    _why(todo),
+                )
             )
-    console.print(table)
+    console.print(_plan_table(rows))
     for source in plan.unread:
         print_line(console, f"{source}: not read yet or changed; `run` reads it first, then its shards are known")
     for line in plan.notices:
         print_line(console, line)
+
+
+def _plan_table(rows: Sequence[Sequence[str]]) -> Table:
+    """Returns the table of a plan, without columns that have nothing: they take room from the others."""
+    names = ("stage", "source", "done", "to do", "unknown", "shards", "why")
+    table, places = Table(title="plan", title_justify="left"), []
+    for place, name in enumerate(names):
+        if name in ("stage", "source") or any(row[place] for row in rows):
+            is_number = name in ("done", "to do", "unknown")
+            table.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
+            places.append(place)
+    for row in rows:
+        table.add_row(*(row[place] for place in places))
+    return table
 
 
 def show_hits(console: Terminal, hits: Sequence[Hit]) -> None:

@@ -15,7 +15,7 @@ from pipelines.config import Config
 from pipelines.engines import Engine
 from pipelines.plan import Node, Plan
 from pipelines.plugins import installed_versions
-from pipelines.publish.manifest import batch_lines
+from pipelines.publish.manifest import batch_lines, size_line
 from pipelines.publish.mixture import DatasetInput, PublishInput
 from pipelines.publish.publish import publish
 from pipelines.report.evaluation import evaluation_lines, evaluation_report
@@ -31,6 +31,7 @@ class PublishedMixture:
     batches: list[str] = field(default_factory=list)  # how hard its batches are, in lines
     evaluation: list[str] = field(default_factory=list)  # what evaluation sets were checked, in lines
     samples: dict[str, int] = field(default_factory=dict)  # of each dataset
+    size: str = ""  # how much it holds, in a line
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Publisher:
         lines = list(evaluation_lines(inputs.evaluation, inputs.unchecked))
         entries = found.manifest["datasets"]
         samples = {name: entry["samples"] for name, entry in entries.items()}
-        return PublishedMixture(found.path, list(batch_lines(entries)), lines, samples)
+        return PublishedMixture(found.path, list(batch_lines(entries)), lines, samples, size_line(entries))
 
 
 def publish_input(

@@ -52,6 +52,12 @@ def test_a_run_seen_by_programs(config: str, tmp_path: Path) -> None:
     assert code == 0, printed
     logged = log.read_text()
     assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ pairs: 1 shards, 12 rows ", logged, re.MULTILINE)
+    lines = printed.splitlines()
+    assert re.fullmatch(
+        r"  12 samples in 1 tar, [\d,]+ bytes", lines[lines.index(f"corpus all: {tmp_path}/corpus") + 1]
+    )
+    path = Path(lines[-1].removeprefix("log of the run: "))
+    assert path.parent == tmp_path / "workspace" / "runs" and path.is_file()
     assert f"${{HOME_OF_TEST}} = {tmp_path}" in printed and f"${{HOME_OF_TEST}} = {tmp_path}" in logged
     plan = data("plan", config)
     assert {(each["stage"], each["done"]) for each in plan["stages"] if each["todo"]} == set()

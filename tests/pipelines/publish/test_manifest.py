@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from corpus.storage import Store
-from pipelines.publish.manifest import energon_blend, read_manifest, to_json, wids_index
+from pipelines.publish.manifest import energon_blend, read_manifest, size_line, to_json, wids_index
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.publish import publish
 from tests.helpers.small_worlds import InlineEngine, World, image_pair, mixture
@@ -111,6 +111,14 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path: Path, text: str) -> Non
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(PublishError, match=r"not .*: choose another folder, or remove its files"):
         read_manifest(Store(tmp_path))
+
+
+def test_the_size_of_a_corpus_is_one_line() -> None:
+    tar = {"samples": 600, "bytes": 1_024_000}
+    assert (
+        size_line({"a": {"shards": [tar, tar]}, "b": {"shards": [tar]}}) == "1,800 samples in 3 tars, 3,072,000 bytes"
+    )
+    assert size_line({"a": {"shards": [{"samples": 1, "bytes": 10}]}}) == "1 sample in 1 tar, 10 bytes"
 
 
 def test_empty_lists_are_valid() -> None:

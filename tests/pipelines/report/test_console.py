@@ -107,6 +107,17 @@ def test_the_plan_says_what_is_to_do_and_why() -> None:
     assert ["other:", "not", "read", "yet", "or", "changed;"] in [line[:6] for line in shown]
 
 
+def test_a_plan_is_legible_in_a_narrow_terminal() -> None:
+    """Columns that have nothing are left out, and what is too long is folded, not cut."""
+    why = "blur: 0.1 -> 0.2"
+    done, todo = (plan(planned(0, state, reason)) for state, reason in (("done", ""), ("stale", why)))  # type: ignore[arg-type]
+    for width in (60, 80):
+        lines = printed_at(width, lambda console: show_plan(console, done))
+        assert [word for word in lines[2].split() if word.isalpha()] == ["stage", "source", "done", "to", "do"]
+        text = "\n".join(printed_at(width, lambda console: show_plan(console, todo)))
+        assert "…" not in text and "unknown" not in text and all(word in text for word in why.split())
+
+
 def test_several_reasons_are_counted() -> None:
     tables = [planned(0, "stale", "`a` changed"), planned(1, "missing"), planned(2, "stale", "`a` changed")]
     shown = printed(lambda console: show_plan(console, plan(*tables)))

@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-vlm environments test test-models test-default test-floor check wheel bench constraints clean
+.PHONY: demo demo-vlm environments test test-models test-default test-floor check wheel docs bench constraints clean
 
 # What each target needs, installed once and again when pyproject.toml changes.
 EXTRAS_local := demo
@@ -112,6 +112,11 @@ wheel: $(PACKAGING)/.installed
 	$(WHEEL)/bin/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) dist/*.whl
 	$(WHEEL)/bin/python .ci/try-package "$(CURDIR)/$(WHEEL)/bin/rzen-corpus"
 
+# The site: docs/ and the reference that is made of the classes. A link or an anchor that leads nowhere is an error.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m pipelines.reference build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --config-file build/site/mkdocs.yml --site-dir $(CURDIR)/site
+
 # imagededup asks for torch, which its hashing does not need: it gets an environment of its own, without.
 PEER := .venv-peer
 $(PEER)/.installed:
@@ -174,4 +179,4 @@ constraints: $(FLOOR)/.installed $(MODELS)/.installed
 clean:
 	rm -rf dist $(PACKAGING) $(WHEEL)
 	rm -rf $(VENV) $(DEFAULT) $(FLOOR) $(MODELS) $(PEER) $(GLUE) $(JUDGES) $(DATA_JUICER) demo-run demo-run-*
-	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache build site screenshots

@@ -171,6 +171,7 @@ class Stage(ABC):
     settings_type: ClassVar[type[Settings]] = Settings
     over: ClassVar[frozenset[Gives]] = frozenset()  # the kinds of sources that it may apply to
     summary: ClassVar[str] = ""  # what its table holds of each row, for the table in docs/stages.md
+    reasons: ClassVar[Mapping[str, str]] = {}  # that its rows may have besides those of `thresholds`: what each means
     optional_reads: ClassVar[tuple[str, ...]] = ()  # tables that some of its instances read besides
     roles: ClassVar[tuple[str, ...]] = ()  # that its table has from then on, for later stages
     over_pairs: ClassVar[bool] = False  # over the pairs of datasets, not over the rows of sources

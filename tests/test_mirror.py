@@ -40,6 +40,7 @@ TESTED_BY = {
     "pipelines/command_line.py": "pipelines/commands/test_running.py",
     "pipelines/commands/files.py": "pipelines/test_templates.py",
     "pipelines/commands/looking.py": "pipelines/commands/test_running.py",
+    "pipelines/reference/__main__.py": "pipelines/reference/test_site.py",
     "pipelines/report/machine.py": "pipelines/commands/test_running.py",
     "pipelines/runner.py": "runs/test_run.py",
     "pipelines/engines/beam_worker.py": "pipelines/engines/test_beam.py",

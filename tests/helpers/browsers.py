@@ -16,10 +16,10 @@ from tests.helpers import extras
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Every pair of things on the page that a person reads or uses and that share more than a pixel of the screen. What is
 # drawn over the bars on purpose (the line of the cut) is left out.
-_OVERLAPS = """() => {
-  const visible = (element) => element.checkVisibility() && element.getClientRects().length > 0;
+_OVERLAPS = """(within) => {
+  const visible = (element) => element.checkVisibility({opacityProperty: true}) && element.getClientRects().length > 0;
   const has_text = (element) => [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-  const candidates = [...document.body.querySelectorAll('*')].filter((element) =>
+  const candidates = [...document.querySelector(within).querySelectorAll('*')].filter((element) =>
     visible(element) && !element.closest('script, style, svg *') && !element.matches('.cut-line') &&
     (has_text(element) || element.matches('img, input, button, svg')));
   // Of text that goes on in another line each line has a box of its own.
@@ -43,6 +43,9 @@ _OVERLAPS = """() => {
 _IMAGES_ABSENT = (
     "() => [...document.images].filter((each) => !each.complete || !each.naturalWidth).map((each) => each.alt)"
 )
+SCREENSHOTS = (
+    "RZEN_SCREENSHOTS"  # the variable with the folder in which pictures of pages are kept; without it none are
+)
 
 
 @contextmanager
@@ -65,19 +68,24 @@ def chromium() -> Iterator[Any]:
 
 
 class ObservedPage:
-    """A page opened from disk, and what went wrong on it: messages of its console, requests to anything but itself."""
+    """A page, and what went wrong on it: messages of its console, and requests that it must not make.
 
-    def __init__(self, browser: Any, path: Path, width: int, scheme: str) -> None:
+    One from disk may request nothing but itself; one of a server, by its URL, nothing of other servers.
+    """
+
+    def __init__(self, browser: Any, page: Path | str, width: int, scheme: str) -> None:
         self.messages: list[str] = []
         self.requests: list[str] = []
         self._context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.page = self._context.new_page()
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
-        url = path.resolve().as_uri()
+        url = page if isinstance(page, str) else page.resolve().as_uri()
+        origin = "/".join(url.split("/")[:3])
 
         def only_itself(route: Any) -> None:
-            if route.request.url.split("#")[0] == url:
+            requested = route.request.url.split("#")[0]
+            if requested == url or (isinstance(page, str) and requested.startswith(f"{origin}/")):
                 route.continue_()
             else:
                 self.requests.append(route.request.url)
@@ -86,13 +94,22 @@ class ObservedPage:
         self.page.route("**/*", only_itself)
         self.page.goto(url)
 
-    def faults(self) -> list[str]:
-        """Returns what a person would call broken: images not displayed, things over each other, a page too wide."""
+    def faults(self, within: str = "body") -> list[str]:
+        """Returns what a person would call broken: images not displayed, things over each other, a page too wide.
+
+        Things that lie over each other are found in the first element that the selector `within` has.
+        """
         found = [f"image: {each}" for each in self.page.evaluate(_IMAGES_ABSENT)]
-        found += [f"overlap: {each}" for each in self.page.evaluate(_OVERLAPS)]
+        found += [f"overlap: {each}" for each in self.page.evaluate(_OVERLAPS, within)]
         if self.page.evaluate("() => document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             found.append("it is wider than the screen")
         return found + self.messages + self.requests
+
+    def keep_screenshot(self, name: str) -> None:
+        """Keeps a picture of the complete page, where the variable SCREENSHOTS names a folder."""
+        if folder := os.environ.get(SCREENSHOTS):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
     def close(self) -> None:
         self._context.close()

@@ -70,6 +70,7 @@ def test_the_checks_find_what_is_broken(browser: Any, tmp_path: Path) -> None:
 def test_all_is_displayed_and_nothing_is_requested(browser: Any, written: Path, width: int, scheme: str) -> None:
     observed = ObservedPage(browser, written / "calibrate.html", width, scheme)
     assert observed.faults() == []
+    observed.keep_screenshot(f"calibrate-{width}-{scheme}")
     assert observed.page.locator("img").count() > 50
     paper = observed.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper.removeprefix("rgb(").rstrip(")").split(","))) > 384) == (scheme == "light")

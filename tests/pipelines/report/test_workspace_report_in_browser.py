@@ -13,7 +13,6 @@ from tests.helpers.cases import cases
 from tests.helpers.report_worlds import HOSTILE, ReportedWorld
 
 WIDTHS, SCHEMES = (1280, 390), ("light", "dark")
-SCREENSHOTS = Path(__file__).parents[3] / "screenshots"
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +29,7 @@ def open_all(observed: ObservedPage) -> None:
 def test_all_is_displayed_and_nothing_is_requested(browser: Any, report_file: Path, width: int, scheme: str) -> None:
     observed = ObservedPage(browser, report_file, width, scheme)
     assert observed.faults() == []
-    SCREENSHOTS.mkdir(exist_ok=True)
-    observed.page.screenshot(path=SCREENSHOTS / f"report-{width}-{scheme}.png", full_page=True)
+    observed.keep_screenshot(f"report-{width}-{scheme}")
     assert observed.page.locator("img").count() > 100
     paper = observed.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper.removeprefix("rgb(").rstrip(")").split(","))) > 384) == (scheme == "light")

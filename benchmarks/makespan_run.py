@@ -15,13 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from makespan_stages import ExpensiveImageStats, ExpensiveQuality, ScarceModel, SlowDownload  # beside this file
+from makespan_stages import Agreement, ExpensiveImageStats, ScarceModel, SlowDownload  # beside this file
 from rich.console import Console
 
 from corpus.settings import parse_settings
 from corpus.workspace import Workspace
 from filters.image.dedup import Duplicates
-from filters.image.quality import Quality
 from filters.image.stats import ImageStats
 from pipelines.config import Config, make_config
 from pipelines.download.images import Download
@@ -32,7 +31,7 @@ from pipelines.runner import run
 from pipelines.sources.laion import LaionSource
 
 WORKERS = 2
-REPLACED = {Download: SlowDownload, ImageStats: ExpensiveImageStats, Quality: ExpensiveQuality}
+REPLACED = {Download: SlowDownload, ImageStats: ExpensiveImageStats}
 
 
 def main(folder: str, engine: str, *shards: str) -> None:
@@ -46,7 +45,8 @@ def main(folder: str, engine: str, *shards: str) -> None:
         context: Any = ray.init("local", num_cpus=WORKERS, num_gpus=1, include_dashboard=False, log_to_driver=False)
         settings["engine"]["address"] = context.address_info["address"]
     stages = [REPLACED.get(stage, stage) for stage in STAGES]
-    stages.insert(stages.index(Duplicates) + 1, ScarceModel)
+    after = stages.index(Duplicates) + 1
+    stages[after:after] = [ScarceModel, Agreement]
     config: Any = parse_settings(settings, make_config((LaionSource,), stages))
     console = Terminal(io.StringIO(), width=100)
     start = time.perf_counter()

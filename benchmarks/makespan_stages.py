@@ -21,7 +21,6 @@ from PIL import Image
 
 from corpus.settings import Settings
 from corpus.stage import ITEMS, VERDICT, Gives, MapStage, Resources, Shard, SourceInfo
-from filters.image.quality import Quality
 from filters.image.stats import ImageStats
 from pipelines.download.images import Download, items_table, store_image
 
@@ -33,7 +32,7 @@ class Costs:
     """The costs of one shard in each stage, and of loading the model."""
 
     network_s: float  # asleep
-    computed_hashes: int  # rounds of a hash function, in each of two stages
+    computed_hashes: int  # rounds of a hash function, in each of the two stages that compute
     model_s: float  # asleep
     load_s: float  # asleep
 
@@ -89,13 +88,6 @@ class ExpensiveImageStats(ImageStats):
         return _with_cost(super().setup())
 
 
-class ExpensiveQuality(Quality):
-    """The stage `quality`, and as much work again as its costs say."""
-
-    def setup(self) -> Callable[[Shard], pa.Table]:
-        return _with_cost(super().setup())
-
-
 def _with_cost(function: Callable[[Shard], pa.Table]) -> Callable[[Shard], pa.Table]:
     costs = Costs.current()
 
@@ -135,3 +127,24 @@ class ScarceModel(MapStage):
             return pa.table({"score": pa.array([item[0] / 255 for item in ids], pa.float32())})
 
         return score
+
+
+class Agreement(MapStage):
+    """A stage that computes over what the model has written, as the agreement of captions is scored on processors."""
+
+    name = "computed_agreement"
+    reads: tuple[str, ...] = (ITEMS, VERDICT)
+    over = frozenset({Gives.IMAGES})
+    roles: ClassVar[tuple[str, ...]] = (VERDICT,)
+    schema = pa.schema([("agreement", pa.float32())])
+
+    @classmethod
+    def create(cls, source: SourceInfo) -> MapStage:
+        return cls(Settings())
+
+    def setup(self) -> Callable[[Shard], pa.Table]:
+        def score(shard: Shard) -> pa.Table:
+            ids = shard[ITEMS].column("item_id").to_pylist()
+            return pa.table({"agreement": pa.array([item[-1] / 255 for item in ids], pa.float32())})
+
+        return _with_cost(score)

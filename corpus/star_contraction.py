@@ -1,10 +1,11 @@
 """Connected components in rounds over parts of the edges, for graphs whose edges one process does not hold.
 
-Large-star and small-star (R. Kiveris, S. Lattanzi, V. Mirrokni, V. Rastogi, S. Vassilvitskii, Connected Components in
-MapReduce and Beyond, 2014). Edges go from a node, the `member`, to a smaller one, the `root`. In a round the edges are
-divided by a node, so that a part has all edges of its nodes, and each part joins what it sees. The rounds end when no
-part joins anything: then each member has one edge, to the smallest node of its component. Besides the two steps of the
-paper a part joins its edges to stars of its own, which are at most as many and reach further.
+Edges go from a node, the `member`, to a smaller one, the `root`. In a round the edges are divided by a node, so that a
+part has all edges of its nodes, and each part joins what it sees: large-star and small-star (R. Kiveris, S. Lattanzi,
+V. Mirrokni, V. Rastogi, S. Vassilvitskii, Connected Components in MapReduce and Beyond, 2014), and besides these steps
+a part joins its edges to stars of its own, which are at most as many and reach further. Other than in the paper, a node
+without larger neighbours leaves the graph in small-star (`strip_leaves`), with the node whose component it shares: what
+is left shrinks with each round, and the components of the nodes that left follow from those of the nodes that stayed.
 """
 
 from __future__ import annotations
@@ -28,34 +29,38 @@ def contract_edges(member: Ints, root: Ints) -> Edges:
     return nodes[members], nodes[labels[members]]
 
 
-def large_star(node: Ints, neighbour: Ints) -> tuple[Edges, int]:
-    """Joins the larger neighbours of each node to its smallest neighbour, or to itself; of edges both ways.
-
-    Returns the edges, and how many nodes have larger neighbours that were not joined to the smallest one.
-    """
+def large_star(node: Ints, neighbour: Ints) -> Edges:
+    """Joins the larger neighbours of each node to its smallest neighbour, or to itself; of edges both ways."""
     node, neighbour, starts = _by_node(node, neighbour)
     if not len(node):
-        return (node, neighbour), 0
-    nodes = node[starts]
-    smallest = np.minimum(np.minimum.reduceat(neighbour, starts), nodes)
-    of_edge = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(node))))
+        return node, neighbour
+    smallest = np.minimum(neighbour[starts], node[starts])
     is_larger = neighbour > node
-    has_larger = np.bincount(of_edge[is_larger], minlength=len(starts)) > 0
-    changed = int(np.count_nonzero(has_larger & (smallest < nodes)))
-    return contract_edges(neighbour[is_larger], smallest[of_edge[is_larger]]), changed
+    return contract_edges(neighbour[is_larger], smallest[_group_of_edge(starts, len(node))[is_larger]])
 
 
-def small_star(node: Ints, neighbour: Ints) -> tuple[Edges, int]:
-    """Joins each node and its neighbours, which are all smaller, to the smallest of these.
+def strip_leaves(node: Ints, neighbour: Ints) -> tuple[Edges, Edges]:
+    """Joins each node and its smaller neighbours to the smallest of these; of edges both ways.
 
-    Returns the edges, and how many nodes have several neighbours.
+    Returns the edges of the nodes that have smaller neighbours only, to the smallest one, and all other edges. The
+    first ones leave the graph: nothing else refers to their members.
     """
     node, neighbour, starts = _by_node(node, neighbour)
     if not len(node):
-        return (node, neighbour), 0
-    is_new = np.append(True, (neighbour[1:] != neighbour[:-1]) | (node[1:] != node[:-1]))
-    changed = int(np.count_nonzero(np.add.reduceat(is_new, starts) > 1))
-    return contract_edges(node, neighbour), changed
+        return (node, neighbour), (node, neighbour)
+    nodes, smallest, group = node[starts], neighbour[starts], _group_of_edge(starts, len(node))
+    is_smaller = neighbour < node
+    has_larger = np.bincount(group[~is_smaller], minlength=len(starts)) > 0
+    is_member = smallest < nodes
+    leaves, stays = is_member & ~has_larger, is_member & has_larger
+    other = is_smaller & (neighbour != smallest[group])
+    members = np.concatenate([nodes[stays], neighbour[other]])
+    roots = np.concatenate([smallest[stays], smallest[group[other]]])
+    return (nodes[leaves], smallest[leaves]), contract_edges(members, roots)
+
+
+def _group_of_edge(starts: Ints, edges: int) -> Ints:
+    return np.repeat(np.arange(len(starts)), np.diff(np.append(starts, edges)))
 
 
 def _by_node(node: Ints, neighbour: Ints) -> tuple[Ints, Ints, Ints]:

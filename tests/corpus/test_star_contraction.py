@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.hashing import mix64
-from corpus.star_contraction import Edges, contract_edges, large_star, small_star
+from corpus.star_contraction import Edges, contract_edges, large_star, strip_leaves
 from corpus.union_find import components
 
 PARTS = 3
@@ -19,18 +19,28 @@ def parts_of(node: np.ndarray, neighbour: np.ndarray) -> list[tuple[np.ndarray, 
 
 
 def rounds(member: np.ndarray, root: np.ndarray) -> tuple[Edges, int]:
-    """The stars of edges that no part sees together, and after how many rounds."""
-    number = 0
-    while True:
+    """The stars of edges that no part sees together, and after how many rounds nothing is left of the graph."""
+    number, left = 0, []
+    while len(member):
         number += 1
         both = np.concatenate([member, root]), np.concatenate([root, member])
-        large = [large_star(*part) for part in parts_of(*both)]
-        member, root = (np.concatenate([edges[side] for edges, _ in large]) for side in (0, 1))
-        small = [small_star(*part) for part in parts_of(member, root)]
-        member, root = (np.concatenate([edges[side] for edges, _ in small]) for side in (0, 1))
-        if not sum(changed for _, changed in (*large, *small)):
-            order = np.argsort(member)
-            return (member[order], root[order]), number
+        stripped = [strip_leaves(*part) for part in parts_of(*both)]
+        left.append(joined([leaves for leaves, _ in stripped]))
+        member, root = joined([edges for _, edges in stripped])
+        both = np.concatenate([member, root]), np.concatenate([root, member])
+        member, root = joined([large_star(*part) for part in parts_of(*both)])
+    known: dict[int, int] = {}
+    for members, roots in reversed(left):
+        new = {node: known.get(to, to) for node, to in zip(members.tolist(), roots.tolist(), strict=True)}
+        assert not known.keys() & new.keys(), "a node leaves the graph once"
+        known |= new
+    nodes = np.array(sorted(known), np.int64)
+    return (nodes, np.array([known[node] for node in nodes.tolist()], np.int64)), number
+
+
+def joined(parts: list[Edges]) -> Edges:
+    member, root = (np.concatenate([edges[side] for edges in parts]) for side in (0, 1))
+    return member, root
 
 
 def assert_components(a: np.ndarray, b: np.ndarray) -> int:
@@ -61,11 +71,19 @@ def test_edges_that_a_part_sees_become_stars_of_its_smallest_nodes() -> None:
     assert list(zip(member.tolist(), root.tolist(), strict=True)) == [(5, 2), (8, 4), (9, 2)]
 
 
-def test_stars_change_no_more() -> None:
+def test_nodes_without_larger_neighbours_leave_the_graph() -> None:
+    member, root = np.array([3, 4, 7, 7, 9]), np.array([1, 1, 2, 4, 7])
+    both = np.concatenate([member, root]), np.concatenate([root, member])
+    leaves, edges = strip_leaves(*both)
+    assert list(zip(*(side.tolist() for side in leaves), strict=True)) == [(3, 1), (9, 7)]
+    # 7 stays, since 9 is joined to it. Its smaller neighbours are joined to the smallest of them.
+    assert list(zip(*(side.tolist() for side in edges), strict=True)) == [(2, 1), (4, 1), (7, 1)]
+
+
+def test_stars_leave_the_graph_at_once() -> None:
     member, root = np.array([3, 4, 7]), np.array([1, 1, 2])
-    for found, changed in (
-        large_star(np.concatenate([member, root]), np.concatenate([root, member])),
-        small_star(member, root),
-    ):
-        assert changed == 0
-        assert [side.tolist() for side in found] == [member.tolist(), root.tolist()]
+    both = np.concatenate([member, root]), np.concatenate([root, member])
+    assert [side.tolist() for side in large_star(*both)] == [member.tolist(), root.tolist()]
+    leaves, edges = strip_leaves(*both)
+    assert [side.tolist() for side in leaves] == [member.tolist(), root.tolist()]
+    assert not len(edges[0])

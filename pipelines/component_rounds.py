@@ -72,13 +72,13 @@ def address_keys(addresses: Ints) -> np.ndarray:
 
 def find_stars(engine: Engine, files: Sequence[EdgeFile], scratch: ScratchFiles, partitions: int) -> dict[int, str]:
     """Returns the files of the stars of all edges, by partition of the members' keys; see `read_stars`."""
-    edges, left = list(files), list[list[EdgeFile]]()  # the nodes that left the graph in each round
+    edges, removed = list(files), list[list[EdgeFile]]()  # the nodes that left the graph in each round
     max_rest: int | None = None
     while True:
         written = _shuffled(engine, _EmitEdges(scratch), edges, _JoinEdges(scratch, "strip"), partitions)
         edges, leaves = _edge_files(written, "edges"), _edge_files(written, "leaves")
         rows = sum(row["rows"] for row in written)
-        left.append(leaves)
+        removed.append(leaves)
         max_rest = rows // partitions if max_rest is None else max_rest
         if rows <= max_rest:
             break
@@ -86,7 +86,7 @@ def find_stars(engine: Engine, files: Sequence[EdgeFile], scratch: ScratchFiles,
         edges = _edge_files(written, "edges")
     written = _shuffled(engine, _EmitEdges(scratch), edges, _JoinEdges(scratch, "contract"), 1)
     known = _edge_files(written, "edges")
-    for leaves in reversed(left):
+    for leaves in reversed(removed):
         lookups = [
             *(_Lookup(file, is_known=True) for file in known),
             *(_Lookup(file, is_known=False) for file in leaves),

@@ -52,6 +52,10 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="a setting instead of the file's: path.to.key=value (YAML)"),
 ]
+InlineOption = Annotated[
+    bool | None,
+    typer.Option("--inline/--no-inline", help="show the picture in the terminal; without it, in terminals that can"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 
 

@@ -87,6 +87,16 @@ class ShardStage:
     counts: dict[str, int]
 
 
+@dataclass(frozen=True)
+class ItemPlace:
+    """The place of the bytes of an item."""
+
+    media: str
+    offset: int
+    size: int
+    ext: str
+
+
 @dataclass
 class LookupResult:
     """The rows of an item or a pair with the pairs that use it, or the tables of a shard."""
@@ -96,16 +106,7 @@ class LookupResult:
     uses: list[PairUse] = field(default_factory=list)
     omitted_uses: int = 0
     shard: list[ShardStage] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class ItemPlace:
-    """The place of the bytes of an item."""
-
-    media: str
-    offset: int
-    size: int
-    ext: str
+    place: ItemPlace | None = None  # of the bytes of the item
 
 
 def find_rows(config: Config, name: str) -> LookupResult:
@@ -140,9 +141,14 @@ def write_picture(config: Config, name: str, path: Path) -> Path:
     lookup = _Lookup(Workspace(config.workspace), plan_run(config, Selection(), check=False))
     place = lookup.place(bytes.fromhex(name))
     path = path if path.suffix else path.with_name(f"{path.name}.{place.ext}")
-    [data] = lookup.workspace.store.read_ranges([(place.media, place.offset, place.size)])
-    path.write_bytes(data)
+    path.write_bytes(read_item(config, place))
     return path
+
+
+def read_item(config: Config, place: ItemPlace) -> bytes:
+    """Returns the bytes of an item."""
+    [data] = Workspace(config.workspace).store.read_ranges([(place.media, place.offset, place.size)])
+    return data
 
 
 class _Lookup:
@@ -162,6 +168,8 @@ class _Lookup:
                 found.rows.append(self._row(table, kind, row))
             else:
                 found.omitted_rows += 1
+            if kind != "pair" and found.place is None:
+                found.place, _ = self._place_and_parts(table, row, requested)
         for use in self._uses(requested):
             if len(found.uses) < _MAX_USES:
                 found.uses.append(use)
@@ -187,16 +195,25 @@ class _Lookup:
         for table, kind, row in self._places(item):
             if kind == "pair":
                 continue
-            columns = ["item_id", "media", "offset", "size", "ext", PARTS_FIELD.name]
-            fields = self.workspace.read_present(table.task.output, columns).slice(row, 1).to_pylist()[0]
-            parts = fields.get(PARTS_FIELD.name) or []
-            for part in (fields, *parts):
-                if part["item_id"] == item and part["media"] is not None:
-                    return ItemPlace(part["media"], part["offset"], part["size"], part["ext"])
+            place, parts = self._place_and_parts(table, row, item)
+            if place is not None:
+                return place
             if parts:
-                ids = ", ".join(part["item_id"].hex() for part in parts)
+                ids = ", ".join(part.hex() for part in parts)
                 raise SettingsError(f"{item.hex()} has no bytes itself, it consists of parts: name one of {ids}")
         raise SettingsError(f"--picture: no item {item.hex()} has bytes in the {len(self.done)} tables that are done")
+
+    def _place_and_parts(self, table: PlannedTable, row: int, item: bytes) -> tuple[ItemPlace | None, list[bytes]]:
+        """Returns where the bytes of an item of a row lie, and the ids of the parts that the row consists of."""
+        columns = ["item_id", "media", "offset", "size", "ext", PARTS_FIELD.name]
+        fields = self.workspace.read_present(table.task.output, columns).slice(row, 1).to_pylist()[0]
+        parts = fields.get(PARTS_FIELD.name) or []
+        places = (
+            ItemPlace(part["media"], part["offset"], part["size"], part["ext"])
+            for part in (fields, *parts)
+            if part["item_id"] == item and part["media"] is not None
+        )
+        return next(places, None), [part["item_id"] for part in parts]
 
     def _counts(self, table: PlannedTable) -> dict[str, int]:
         if table.task.output not in self.done:

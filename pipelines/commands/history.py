@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.command_line import (
     ConfigFile,
+    InlineOption,
     JsonOption,
     SetOption,
     guarded,
@@ -16,6 +17,11 @@ from pipelines.command_line import (
     read_settings_file,
     usage_error,
 )
+
+if TYPE_CHECKING:
+    from pipelines.config import Config
+    from pipelines.report.inline_image import InlineProtocol
+    from pipelines.row_lookup import ItemPlace
 
 
 def runs_command(
@@ -62,19 +68,24 @@ def show_command(
     config: ConfigFile,
     name: Annotated[str, typer.Argument(help="the id of an item or a pair (32 hexadecimal digits), or SOURCE/SHARD")],
     picture: Annotated[Path | None, typer.Option("--picture", help="write the item's bytes to this file")] = None,
+    inline: InlineOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Shows all that the stages have about an item, a pair or a shard: why it was kept or removed, what uses it."""
+    if inline and as_json:
+        usage_error("--inline and --json: use one of them")
     settings = read_settings_file(config, assignments)
 
     def work(console: Any) -> int:
         from dataclasses import asdict
 
         from pipelines.report.console import show_found
+        from pipelines.report.inline_image import choose_protocol
         from pipelines.report.terminal import print_line
         from pipelines.row_lookup import find_rows, write_picture
 
+        protocol = None if as_json else choose_protocol(console, inline)
         found = find_rows(settings, name)
         path = None if picture is None else write_picture(settings, name, picture)
         if as_json:
@@ -82,8 +93,27 @@ def show_command(
             print_json({**asdict(found), "rows": rows, "picture": None if path is None else str(path)})
             return 0
         show_found(console, found)
+        if protocol is not None and found.place is not None:
+            _show_item(console, settings, found.place, protocol)
+        elif inline:
+            print_line(console, f"--inline: {name} has no picture: the id of an image has")
         if path is not None:
             print_line(console, f"written: {path}")
         return 0
 
     guarded(work)
+
+
+def _show_item(console: Any, settings: Config, place: ItemPlace, protocol: InlineProtocol) -> None:
+    """Shows the picture of an item on the terminal, or says why there is none."""
+    from corpus.image.pixel_budget import UndecodableError
+    from pipelines.report.inline_image import as_png, show_png
+    from pipelines.report.terminal import print_line
+    from pipelines.row_lookup import read_item
+
+    try:
+        png = as_png(read_item(settings, place))
+    except UndecodableError as error:  # an mp4 is none, either
+        print_line(console, f"no picture to show: {error}")
+    else:
+        show_png(console, png, protocol)

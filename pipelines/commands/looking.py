@@ -10,6 +10,7 @@ import typer
 
 from pipelines.command_line import (
     ConfigFile,
+    InlineOption,
     JsonOption,
     SetOption,
     guarded,
@@ -26,6 +27,7 @@ def search_command(
     k: Annotated[int, typer.Option("-k", min=1, help="how many are found")] = 10,
     dataset: Annotated[str | None, typer.Option("--dataset", help="only this one; else all that are mined")] = None,
     show: Annotated[bool, typer.Option("--show", help="draw them, too: writes search.png to this folder")] = False,
+    inline: InlineOption = None,
     assignments: SetOption = None,
 ) -> None:
     """Finds the nearest positives of the datasets that are mined: their scores, pairs and where they lie."""
@@ -33,15 +35,20 @@ def search_command(
 
     def work(console: Any) -> int:
         from pipelines.report.console import show_hits
+        from pipelines.report.inline_image import choose_protocol, show_png
         from pipelines.report.terminal import print_line
         from pipelines.search import search_positives
 
+        protocol = choose_protocol(console, inline) if show or inline else None
         hits = search_positives(settings, query, k, dataset)
         show_hits(console, hits)
-        if show:
+        if show or inline:
             from pipelines.search_sheet import SHEET, write_sheet
 
-            print_line(console, f"drawn: {write_sheet(settings, query, hits, Path(SHEET).absolute())}")
+            path = write_sheet(settings, query, hits, Path(SHEET).absolute())
+            if protocol is not None:
+                show_png(console, path.read_bytes(), protocol)
+            print_line(console, f"drawn: {path}")
         return 0
 
     guarded(work)

@@ -29,7 +29,8 @@ from pipelines.status import plan_run
 from tests.helpers.extras import engine_or_skip
 from tests.helpers.film_runs import samples
 from tests.helpers.mining_worlds import COLOURS, scene
-from tests.helpers.whole_runs import call, digests, merged
+from tests.helpers.terminals import in_pseudo_terminal, kitty_picture
+from tests.helpers.whole_runs import call, command, digests, merged
 
 RIVERS = ("Tarn", "Lot", "Cher", "Indre", "Aude", "Gers")
 PLACES = (30, 40, 50, 60)
@@ -372,6 +373,9 @@ def test_what_is_found_is_drawn(home: Path, tmp_path: Path, monkeypatch: pytest.
         assert sheet.size == (WIDTH_PX, 6 * ROW_PX)
         corners = [sheet.getpixel((TEXT_PX + 3, row * ROW_PX + ROW_PX // 2)) for row in range(6)]
     assert corners == [COLOURS["red"]] * 5 + [COLOURS["blue"]]
+    again = command("search", "settings.yaml", image, "--dataset", "squares", "-k", "5", "--inline")
+    code, printed = in_pseudo_terminal(again, {"TERM": "xterm-kitty"})
+    assert code == 0 and kitty_picture(printed) == (tmp_path / "search.png").read_bytes()
 
 
 def test_a_pairs_query_and_clips_are_drawn(home: Path, tmp_path: Path) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from PIL import Image
 
+from corpus.schema import item_id
+from tests.helpers.calibrating import calibration_world, degraded
+from tests.helpers.terminals import in_pseudo_terminal, iterm2_picture, kitty_picture
 from tests.helpers.text_runs import OF_TEMPLATE, ROWS, call_in_process, json_of, text_config
+from tests.helpers.whole_runs import command
 
 THRESHOLD = "stages.text_filter.datasets.texts.max_rows_per_template"
 
@@ -96,3 +104,33 @@ def test_a_filtered_pair_shows_its_reason(twice: str) -> None:
     for name, message in cases.items():
         code, printed = call_in_process("show", twice, name)
         assert code == 2 and message in printed, printed
+
+
+def test_the_picture_of_an_item_is_shown_in_terminals_that_can(tmp_path: Path) -> None:
+    world = calibration_world(tmp_path)
+    config = tmp_path / "shapes.yaml"
+    config.write_text(yaml.safe_dump(world.model_dump(mode="json", serialize_as_any=True, exclude_unset=True)))
+    item = item_id(degraded(1)).hex()
+    with Image.open(io.BytesIO(degraded(1))) as jpeg:
+        expected = np.asarray(jpeg.convert("RGB"), int)
+    kitty, iterm2 = {"TERM": "xterm-kitty"}, {"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}
+    for environment, options, read in ((kitty, (), kitty_picture), (iterm2, ("--inline",), iterm2_picture)):
+        code, printed = in_pseudo_terminal(command("show", config, item, *options), environment)
+        assert code == 0, printed
+        assert b"kept by all" in printed.partition(b"\x1b_G")[0].partition(b"\x1b]1337")[0], "below what is printed"
+        with Image.open(io.BytesIO(read(printed))) as shown:
+            assert np.abs(np.asarray(shown.convert("RGB"), int) - expected).max() <= 2
+    quiet = [
+        (kitty, item, ("--no-inline",), b"kept by all"),
+        (kitty, item, ("--json",), b'"place": {'),
+        (kitty, "shapes/0", ("--inline",), b"--inline: shapes/0 has no picture: the id of an image has"),
+        ({"TERM": "xterm-256color"}, item, (), b"kept by all"),
+    ]
+    for environment, name, options, expected_text in quiet:
+        code, printed = in_pseudo_terminal(command("show", config, name, *options), environment)
+        assert code == 0 and expected_text in printed, printed
+        assert b"\x1b_G" not in printed and b"\x1b]1337" not in printed
+    code, printed = in_pseudo_terminal(command("show", config, item, "--inline"), {"TERM": "xterm-256color"})
+    assert code == 2 and b"this terminal (TERM=xterm-256color) is not known to show pictures" in printed
+    assert call_in_process("show", str(config), item, "--inline")[0] == 2
+    assert call_in_process("show", str(config), item, "--inline", "--json")[0] == 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from rich.live import Live
@@ -19,6 +19,7 @@ from corpus.printable import printable
 from corpus.storage import MissingError, Store
 from corpus.strict_parse import parse_json
 from corpus.workspace import owner_name
+from pipelines.report.run_history import parse_time
 from pipelines.report.terminal import Terminal, print_line
 
 _POLL_S = 5.0
@@ -47,7 +48,7 @@ class RunProgress:
 
     run: str
     started: datetime | None = None
-    last_event: datetime | None = None  # when the last event was logged
+    last_event: datetime | None = None  # when the last event or shard was logged
     ended: datetime | None = None
     error: str = ""
     stages: dict[str, StageProgress] = field(default_factory=dict)
@@ -89,9 +90,9 @@ def read_progress(store: Store) -> RunProgress | None:
 
 
 def _add(progress: RunProgress, line: Any) -> None:
-    if "event" in line:
-        at = datetime.strptime(line["at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    if at := parse_time(line.get("at")):  # older logs have none of shards
         progress.last_event = at
+    if "event" in line:
         match line["event"]:
             case "started":
                 progress.started = at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from corpus.storage import MissingError, Store
@@ -29,6 +30,27 @@ class LoggedTable:
 
 
 @dataclass
+class StagePeriod:
+    """The time of a stage in a run, from the start of its first shard to the end of its last, and what it wrote."""
+
+    start: datetime
+    end: datetime
+    tables: int = 0
+    rows: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """The seconds from its start to its end."""
+        return (self.end - self.start).total_seconds()
+
+    def add(self, start: datetime, end: datetime, table: LoggedTable) -> None:
+        """Adds a table."""
+        self.start, self.end = min(self.start, start), max(self.end, end)
+        self.tables += 1
+        self.rows += table.rows
+
+
+@dataclass
 class LoggedRun:
     """One run: when it began and ended (UTC, as text; "": not logged), and how many tables it wrote or failed at."""
 
@@ -38,6 +60,9 @@ class LoggedRun:
     error: str = ""
     written: int = 0
     failed: int = 0
+    periods: dict[str, StagePeriod] = field(
+        default_factory=dict
+    )  # of the stages that wrote tables; older logs have none
 
 
 @dataclass
@@ -106,8 +131,24 @@ def _add_run(history: RunHistory, name: str, data: bytes) -> LoggedRun:
                 newest[table.stage, table.owner, table.shard] = table  # within a run the last line counts
                 run.failed += bool(table.error)
                 run.written += not table.error
+                _add_to_period(run, table, parse_time(line.get("at")))
     history.tables = {**newest, **history.tables}
     return run
+
+
+def _add_to_period(run: LoggedRun, table: LoggedTable, end: datetime | None) -> None:
+    if end is not None and not table.error:
+        start = end - timedelta(seconds=table.seconds)
+        run.periods.setdefault(table.stage, StagePeriod(start, end)).add(start, end, table)
+
+
+def parse_time(text: Any) -> datetime | None:
+    """Returns the time (UTC) of a line of a log; None where it has none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None
 
 
 def _lines(history: RunHistory, data: bytes) -> Iterator[dict[str, Any]]:

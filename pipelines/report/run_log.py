@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from corpus.execution import Outcome
@@ -48,15 +49,15 @@ class RunLog:
                 self._write_summary(self._summary)
 
     def add(self, outcome: Outcome) -> None:
-        """Adds the outcome of one shard of one stage."""
-        self._append(outcome.to_json())
+        """Adds the outcome of one shard of one stage, with the time at which it was known."""
+        self._append(json.dumps({**vars(outcome), "at": _now("milliseconds")}, sort_keys=True))
         if self._summary is not None:
             with self._lock:
                 self._summary.add(outcome)
 
     def event(self, name: str, **fields: Any) -> None:
         """Adds another event, with its fields."""
-        self._append(json.dumps({"event": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}))
+        self._append(json.dumps({"event": name, "at": _now("seconds"), **fields}))
 
     def write_beside(self, ending: str, text: str) -> str:
         """Writes a text beside the log, under the run's name with an ending; returns its path in the workspace."""
@@ -88,6 +89,10 @@ class RunLog:
             self._store.publish(summary_path(summary.name), summary.to_json().encode())
         except StorageError as error:
             self.fault = self.fault or f"the summary of the run: {error}"
+
+
+def _now(precision: str) -> str:
+    return datetime.now(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def last_failures(store: Store) -> dict[tuple[str, str, str], str]:

@@ -29,6 +29,14 @@ _SHARDS = (
     Column("time", is_number=True),
     Column("of the stage's median", is_number=True),
 )
+_PERIODS = (
+    Column("stage"),
+    Column("shards", is_number=True, is_wide=True),
+    Column("from", is_number=True),
+    Column("to", is_number=True),
+    Column("rows/s", is_number=True),
+    Column("within the run", is_wide=True, name="bar"),
+)
 _RUN_COLUMNS = (
     Column("run"),
     Column("from"),
@@ -60,6 +68,7 @@ def stages_section(context: ReportContext) -> str:
                 "that take part in a shuffle are timed when their tables are written."
             ),
             f'<section class="card">{_stage_table(stages)}</section>',
+            *_timeline(context.history.runs),
             card("Slowest shards", table_html(_SHARDS, _slowest(stages))),
             card("Runs", table_html(_RUN_COLUMNS, [_run(run) for run in context.history.runs[:_RUNS]]) + omitted),
         ]
@@ -78,6 +87,31 @@ def _stage_table(stages: dict[str, list[LoggedTable]]) -> str:
         cells = (f"{len(tables):,}", f"{count:,}", duration(times[name]), rate, size, bar)
         rows.append((f"<code>{escape(name)}</code>", *cells))
     return table_html(_STAGES, rows)
+
+
+def _timeline(runs: Sequence[LoggedRun]) -> list[str]:
+    """Draws when each stage was at work in the newest run that wrote tables; nothing where its log has no times."""
+    run = next((run for run in runs if run.periods), None)
+    if run is None:
+        return []
+    first = min(period.start for period in run.periods.values())
+    total_s = (max(period.end for period in run.periods.values()) - first).total_seconds()
+    rows = []
+    for name, period in sorted(run.periods.items(), key=lambda entry: entry[1].start):
+        start_s = (period.start - first).total_seconds()
+        rest_s = total_s - start_s - period.seconds
+        parts = (BarPart("", start_s, "rest"), BarPart(name, period.seconds, colour(0)), BarPart("", rest_s, "rest"))
+        rate = f"{period.rows / period.seconds:,.0f}" if period.seconds >= 0.05 else ""
+        cells = (
+            f"{period.tables:,}",
+            duration(start_s),
+            duration(start_s + period.seconds),
+            rate,
+            stacked_bar_html(parts),
+        )
+        rows.append((f"<code>{escape(name)}</code>", *cells))
+    detail = f"{run.name}, in {duration(total_s)} from its first shard on; rows/s of all workers together"
+    return [card("When each stage was at work", table_html(_PERIODS, rows), detail)]
 
 
 def _slowest(stages: dict[str, Sequence[LoggedTable]] | dict[str, list[LoggedTable]]) -> list[tuple[str, ...]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
 from corpus.execution import Outcome
 from corpus.storage import Store
-from pipelines.report.run_history import read_history
+from pipelines.report.run_history import StagePeriod, read_history
 from pipelines.report.run_log import RunLog
 
 
@@ -35,6 +38,24 @@ def test_lines_that_are_none_of_a_log_are_counted(tmp_path: str) -> None:
     history = read_history(store)
     assert history.malformed == 3 and not history.tables
     assert [run.started for run in history.runs] == ["5"]
+
+
+def test_spans_of_stages_reach_from_the_start_of_the_first_shard_to_the_end_of_the_last(tmp_path: str) -> None:
+    """Of a run whose log has times; an older one has none, and all else of it is read."""
+    store = Store(tmp_path)
+    one, two, old = (Outcome("laion", "download", f"00000{n}", 10, {}, 4.0 - n, 100) for n in range(3))
+    logged = [
+        {**vars(two), "at": "2026-01-01T00:00:07.000Z"},
+        {**vars(one), "at": "2026-01-01T00:00:10.500Z"},
+        {**vars(one), "error": "full", "at": "2026-01-01T00:01:00.000Z"},
+    ]
+    store.publish("runs/20260101T000000-a.jsonl", "\n".join(map(json.dumps, logged)).encode())
+    store.publish("runs/20250101T000000-a.jsonl", old.to_json().encode())
+    new, before = read_history(store).runs
+    start, end = (datetime(2026, 1, 1, 0, 0, 4, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 10, 500_000, UTC))
+    assert new.periods == {"download": StagePeriod(start, end, tables=2, rows=20)}
+    assert new.periods["download"].seconds == 6.5
+    assert before.periods == {} and before.written == 1
 
 
 def test_only_so_much_is_read(tmp_path: str) -> None:

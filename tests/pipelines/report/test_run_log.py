@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ def test_a_run_is_recorded_line_by_line(store_url: str) -> None:
         run.add(DONE)
         run.event("published", corpus="one")
     started, done, published, ended = lines(store, "runs/20250101T000000-aaaa.jsonl")
+    at = datetime.fromisoformat(done.pop("at"))
+    assert at.tzinfo == UTC and abs((datetime.now(UTC) - at).total_seconds()) < 3600
     assert Outcome.from_json(json.dumps(done)) == DONE
     assert [said["event"] for said in (started, published, ended)] == ["started", "published", "ended"]
     assert published["corpus"] == "one"

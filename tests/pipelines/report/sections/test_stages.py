@@ -19,9 +19,10 @@ def test_rows_of_each_stage_are_those_of_the_log(reported: ReportedWorld) -> Non
         if "shard" in line:
             rows[line["stage"]] += line["rows"]
             shards[line["stage"]] += 1
-    stages, slowest, runs = read_html(stages_section(reported.context)).all("table")
+    stages, periods, slowest, runs = read_html(stages_section(reported.context)).all("table")
     found = {row[0]: row[1:3] for row in stages.rows()[1:]}
     assert found == {name: [f"{shards[name]:,}", f"{rows[name]:,}"] for name in rows}
+    assert {row[0]: row[1] for row in periods.rows()[1:]} == {name: f"{shards[name]:,}" for name in rows}
     assert len(slowest.rows()) == 9
     assert [row[0] for row in runs.rows()[1:]] == [log.stem]
 

@@ -163,7 +163,7 @@ def completed(settings: dict[str, Any]) -> dict[str, Any]:
 def test_settings_are_valid() -> None:
     faults, found = {}, 0
     for path, text in PAGES.items():
-        if path.name == "writing-a-stage.md":  # stages that this package has not: tests/runs/test_run_plugins.py
+        if path.name in ("tutorial.md", "writing-a-stage.md"):  # tests/runs runs what these say, part by part
             continue
         for number, block in enumerate(blocks(text, "yaml")):
             found += 1

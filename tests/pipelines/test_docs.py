@@ -253,6 +253,18 @@ def test_identifiers_that_are_named_are_in_the_code() -> None:
     assert sorted(unknown) == []
 
 
+def test_versions_of_measured_tools_are_those_that_are_installed_for_it() -> None:
+    page = PAGES[HOME / "docs/comparison.md"]
+    pins = (HOME / "Makefile").read_text(encoding="utf-8") + (HOME / "constraints.txt").read_text(encoding="utf-8")
+    for name, package in (
+        ("Data-Juicer", "py-data-juicer"),
+        ("datatrove", r"datatrove\[processing\]"),
+        ("img2dataset", "img2dataset"),
+    ):
+        [version] = set(re.findall(rf"{package}==([\d.]+)", pins))
+        assert f"| {name} | {version} |" in page, f"{name} {version}"
+
+
 def test_make_targets_exist() -> None:
     makefile = (HOME / "Makefile").read_text(encoding="utf-8")
     targets = {

@@ -16,6 +16,8 @@ from pipelines.report.run_log import RunLog
 from pipelines.report.terminal import Verbosity
 from pipelines.report.text_stats import TextFilterStats
 
+_ROUNDED_RATE = 10  # rows per second from which a rate has no decimals
+
 
 class StepReport:
     """The report on a step: how many of its tables were made, with how many rows, and what its stage says of them."""
@@ -76,7 +78,8 @@ class StepReport:
         if is_starving:
             parts.append("starving")
         if self.rows:
-            parts.append(f"{self.rows / max(self.seconds, 1e-3):,.0f} rows/s")
+            rate = self.rows / max(self.seconds, 1e-3)
+            parts.append(f"{rate:,.{0 if rate >= _ROUNDED_RATE else 1}f} rows/s")
         if self._captions:
             parts.append(self._captions.line(self.seconds))
         self._bar.set_progress(total - waiting - ready - running, total)

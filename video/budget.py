@@ -20,12 +20,23 @@ _MARGIN_PX = 256
 _MAX_TIME_S = 1e11  # of a time: beyond it, floats are too coarse to distinguish frames
 
 
-class VideoError(ValueError):
-    """A video that cannot be used. `reason` goes into a table, `detail` is for people to read.
+# The reasons of `VideoError`, and what each means.
+VIDEO_REASONS = {
+    "broken": "the file cannot be read as a video",
+    "truncated": "the file ends before the video does",
+    "empty_file": "the file has no bytes",
+    "no_video": "the file has no stream of pictures",
+    "still_image": "the file is a single picture",
+    "unsupported": "a codec or form of video that is not decoded",
+    "too_long": "longer than the settings allow",
+    "too_large": "frames larger than the settings allow",
+    "time_budget": "the work on it takes longer than the settings allow; `--retry` tries again",
+    "out_of_memory": "the work on it takes more memory than the settings allow; `--retry` tries again",
+}
 
-    Reasons: broken, truncated, empty_file, no_video, still_image, unsupported, too_long, too_large, time_budget,
-    out_of_memory.
-    """
+
+class VideoError(ValueError):
+    """A video that cannot be used. `reason`, of VIDEO_REASONS, goes into a table; `detail` is for people to read."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)  # as given, so that it can be pickled

@@ -27,6 +27,17 @@ class ImageLimits(Settings):
     )
 
 
+# The reasons of `reject_reason`, and what each means.
+HEADER_REASONS = {
+    "not_an_image": "the bytes do not begin as those of an image do",
+    "unsupported_format": "an image of a format that is not decoded",
+    "too_many_pixels": "the header claims more than `max_pixels`",
+    "side_too_long": "the header claims a side longer than `max_side_px`",
+    "truncated": "the bytes end before the image does",
+}
+UNDECODABLE = {"undecodable": "the decoder fails; `detail` has its message"}
+
+
 def reject_reason(header: ImageHeader, max_pixels: int, max_side_px: int) -> str:
     """Returns why an image is not decoded, by its header alone: the reason of its row; "" where it is."""
     if not header.format:

@@ -141,6 +141,7 @@ class Duplicates(ShuffleStage):
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
     optional_reads = (ITEM_NEIGHBOURS, HEAD_FILTER)
     summary = "the best of all items with the same image: exact, near and semantic duplicates, over all sources"
+    reasons = {"exact_duplicate": "another item has the same bytes"}
     roles = (VERDICT,)
     edge_columns = ("row_address", "root")
     thresholds = (HAMMING_RADIUS, MIN_COSINE)

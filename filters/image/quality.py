@@ -114,6 +114,7 @@ class Quality(MapStage):
     over = frozenset({Gives.IMAGES, Gives.PAIRS})
     summary = "whether the image is filtered, and by which threshold"
     schema = pa.schema([])
+    reasons = {"animated": "it has several frames or pages, and `allow_animated` is false"}
     thresholds = THRESHOLDS
 
     def __init__(self, settings: QualitySettings) -> None:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from corpus.allocation import keep_freed_blocks
 from corpus.image.header import sniff
-from corpus.image.limits import MAX_SIDE_PX, ImageLimits, reject_reason
+from corpus.image.limits import HEADER_REASONS, MAX_SIDE_PX, UNDECODABLE, ImageLimits, reject_reason
 from corpus.image.pdq import PDQ_MISSING, is_installed, pdq_hash
 from corpus.image.phash import perceptual_hashes
 from corpus.image.quality import MEASURED_PX, measure
@@ -55,6 +55,7 @@ class ImageStats(MapStage):
         "size, format, loss by compression, sharpness, contrast, entropy, brightness, pHash, dHash (`pdq: true`: and "
         "PDQ), SHA-256: one decode, by the decoder that trainers use; or the decoder's error"
     )
+    reasons = {**HEADER_REASONS, **UNDECODABLE}
     roles = (VERDICT,)
     schema = pa.schema(
         [

@@ -49,6 +49,7 @@ class ConceptBalance(MapStage):
     over_pairs = True
     roles = (PAIR_VERDICT,)
     summary = "whether it is removed because too many pairs of the dataset name the same concepts"
+    reasons = {"concept_cap": "more pairs of the dataset name its concepts than the cap allows"}
     schema = pa.schema([])
 
     def __init__(self, settings: DatasetBalance) -> None:

@@ -64,6 +64,7 @@ class TextDuplicates(ShuffleStage):
         "the pair with equal or nearly equal texts that stays (MinHash; signs such as + < % ★ count as words), over "
         "all sources"
     )
+    reasons = {"exact_pair": "another pair has equal texts and images"}
     schema = pa.schema([pa.field("representative", pa.int64())])  # its ordinal × 2³² + row; null: the pair is alone
     address_columns = ("representative",)
     emitted_addresses = {"row_address": 1}

@@ -20,7 +20,7 @@ from corpus.text.language import in_another_language
 from filters.text.pair_counts import TEXT_COUNTS, counts_of_side
 from filters.text.pair_rules import COUNT_RULES, PAIR_RULES, RANK_RULE, PairTextFilterSettings, PairTextSettings
 from filters.text.pair_stats import TEXT_STATS, side_texts
-from filters.text.rules import WRONG_LANGUAGE, broken_rules, first_broken
+from filters.text.rules import TEXT_REASONS, WRONG_LANGUAGE, broken_rules, first_broken
 from filters.text.thresholds import PAIR_TEXT_THRESHOLDS
 
 TEXT_FILTER = "text_filter"
@@ -47,6 +47,10 @@ class TextFilter(MapStage):
         "whether it is removed because its text is noise (a file's name, a date, a URL, keywords, boilerplate ...), in "
         "another language, too long, or in too many pairs"
     )
+    reasons = {
+        **{name: meaning for name, meaning in TEXT_REASONS.items() if name != "empty_text"},
+        "too_many_tokens": "the text has more tokens than `max_tokens` allows",
+    }
     schema = pa.schema([])
     thresholds = PAIR_TEXT_THRESHOLDS
 

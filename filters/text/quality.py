@@ -21,7 +21,7 @@ from corpus.stage import ROWS, Gives, MapStage, Shard
 from corpus.text.clean import TextCleanSettings, clean_texts
 from corpus.text.keys import side_keys
 from corpus.text.personal_data import MaskSettings
-from filters.text.rules import TextFilterSettings, text_reasons
+from filters.text.rules import TEXT_REASONS, TextFilterSettings, text_reasons
 from filters.text.thresholds import SOURCE_TEXT_THRESHOLDS
 
 # The reasons why negatives are removed from their lists, in the order of the checks; each is a column of counts.
@@ -50,6 +50,7 @@ class Texts(MapStage):
         "the cleaned texts (Unicode, mojibake, HTML, control characters); which pairs are unusable "
         "(`filter.languages: [en]` refuses other languages, 30 are known) and which negatives equal the positive"
     )
+    reasons = {**TEXT_REASONS, "query_equals_positive": "its query and its positive are equal"}
     schema = pa.schema(
         [
             pa.field("query", _SIDE),

@@ -195,6 +195,17 @@ TEXT_RULES: tuple[TextRule, ...] = (
 )
 
 
+# The reasons of texts that no threshold removes, and what each means.
+TEXT_REASONS = {
+    "empty_text": "there is no text",
+    str(Form.FILE_NAME): "the name of a file, or a camera's number of a picture",
+    str(Form.DATE): "a date, a time, or both",
+    str(Form.NUMBER): "numbers alone",
+    str(Form.PLACEHOLDER): "what pages have where nobody wrote a text",
+    WRONG_LANGUAGE: "in none of the languages that `languages` names",
+}
+
+
 def text_reasons(texts: pa.Array | pa.ChunkedArray, settings: TextFilterSettings) -> pa.Array:
     """Returns the first rule that each text breaks, "" for none: string[n]. Null is an empty text.
 

@@ -14,14 +14,14 @@ from pydantic import Field
 
 from corpus.image.encode import reencode
 from corpus.image.header import sniff
-from corpus.image.limits import JPEG_MAX_SIDE_PX, ImageLimits, reject_reason
+from corpus.image.limits import HEADER_REASONS, JPEG_MAX_SIDE_PX, UNDECODABLE, ImageLimits, reject_reason
 from corpus.image.stock_reader import UndecodableError, error_message
 from corpus.journal import Journal
 from corpus.media import MediaWriter
 from corpus.schema import LOCATION_FIELDS, SHA256, Status, id_of_digest, table_schema
 from corpus.settings import Settings, tuning
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, Resources, Shard, SourceInfo
-from pipelines.fetch import Fetched, FetchSettings, fetch
+from pipelines.fetch import ROW_REASONS, Fetched, FetchSettings, fetch
 
 
 class ReencodeSettings(Settings):
@@ -106,6 +106,7 @@ class Download(MapStage):
     over = frozenset({Gives.IMAGES})
     over_evaluation = True
     summary = "where the bytes lie, with digests before and after a re-encode; or why there are none"
+    reasons = {**ROW_REASONS, **HEADER_REASONS, **UNDECODABLE}
     roles = (ITEMS,)
     schema = ITEMS_SCHEMA
     nondeterministic: ClassVar[bool] = True

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from corpus.image.header import sniff
-from corpus.image.limits import JPEG_MAX_SIDE_PX, PILLOW_MAX_PIXELS, reject_reason
+from corpus.image.limits import HEADER_REASONS, JPEG_MAX_SIDE_PX, PILLOW_MAX_PIXELS, UNDECODABLE, reject_reason
 from corpus.media import read_contents
 from corpus.printable import printable
 from corpus.schema import Status, id_of_digest
@@ -37,6 +37,12 @@ class IndexTars(MapStage):
     over = frozenset({Gives.IMAGES})
     over_evaluation = True
     summary = "where the bytes lie in the existing tars; nothing is copied"
+    reasons = {
+        **HEADER_REASONS,
+        **UNDECODABLE,
+        "filtered_by_img2dataset": "outside the sizes that its user had set",
+        "download_failed": "img2dataset recorded an error that is none of those of a download here",
+    }
     roles = (ITEMS,)
     schema = ITEMS_SCHEMA
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.image.limits import ImageLimits
+from corpus.image.limits import HEADER_REASONS, ImageLimits
 from corpus.media import MediaWriter
 from corpus.schema import Status
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, Shard, SourceInfo
@@ -61,6 +61,18 @@ class PairImages(MapStage):
     over = frozenset({Gives.PAIRS})
     over_evaluation = True
     summary = "where the bytes of each named image lie"
+    reasons = {
+        "missing_image": "no file has the name",
+        "ambiguous_image": "several files of different archives have the name",
+        "too_large": "larger than `max_bytes`",
+        "damaged_archive": "an archive that cannot be read to its end may have it",
+        "corrupt_member": "the archive has other bytes than were put in, or they cannot be inflated",
+        "no_page": "the PDF has no such page",
+        "not_a_pdf": "the file does not begin as a PDF does",
+        "render_timeout": "the page, or the file, takes longer to draw than the settings allow",
+        "render_out_of_memory": "the page takes more memory to draw than the settings allow",
+        **HEADER_REASONS,
+    }
     roles = (ITEMS,)
     filters_rows = False
     schema = IMAGES_SCHEMA

@@ -17,7 +17,7 @@ from corpus.settings import Settings, tuning
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, Resources, Shard
 from corpus.storage import MissingError, Store
 from pipelines.download.images import ITEMS_SCHEMA, Stored, download_shard
-from pipelines.fetch import Fetched, FetchSettings, Spool, fetch
+from pipelines.fetch import ROW_REASONS, Fetched, FetchSettings, Spool, fetch
 from pipelines.sources.video_files import is_web
 from video.decoding.container import HEAD_BYTES, container_of
 
@@ -68,6 +68,7 @@ class DownloadVideos(MapStage):
     over = frozenset({Gives.CLIPS})
     over_evaluation = True
     summary = "where the video lies: in place, or downloaded"
+    reasons = ROW_REASONS
     roles = (ITEMS,)
     schema = ITEMS_SCHEMA
     nondeterministic: ClassVar[bool] = True

@@ -2,8 +2,19 @@
 
 from pipelines.fetch.dns import DnsCache
 from pipelines.fetch.fetcher import Fetched, fetch
-from pipelines.fetch.reasons import REASONS, FetchReason, reason
+from pipelines.fetch.reasons import REASONS, ROW_REASONS, FetchReason, reason
 from pipelines.fetch.response import Spool, Spooled
 from pipelines.fetch.settings import FetchSettings
 
-__all__ = ["REASONS", "DnsCache", "FetchReason", "FetchSettings", "Fetched", "Spool", "Spooled", "fetch", "reason"]
+__all__ = [
+    "REASONS",
+    "ROW_REASONS",
+    "DnsCache",
+    "FetchReason",
+    "FetchSettings",
+    "Fetched",
+    "Spool",
+    "Spooled",
+    "fetch",
+    "reason",
+]

@@ -46,6 +46,12 @@ REASONS = {
     "bad_encoding": FetchReason("a Content-Encoding, never requested, that cannot be undone", retryable=True),
 }
 
+# What the rows of a download may have as a reason, and what each means.
+ROW_REASONS = {
+    **{name: each.meaning for name, each in REASONS.items() if name != OK},
+    "http_NNN": "the status of the response, such as `http_404`",
+}
+
 _TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _PERMANENT_STATUSES = frozenset({404, 410})
 

@@ -86,6 +86,7 @@ class DedupByImage(_BestCaption):
         "of several pairs text → image with the same image, the one with the longest text (`dedup_by_image` of the "
         "source)"
     )
+    reasons = {"same_image": "another pair has the image, with a caption of more words"}
     schema = pa.schema([pa.field("representative", pa.int64())])  # the address of the pair that is kept
     address_columns = ("representative",)
     best_from = "row_address"

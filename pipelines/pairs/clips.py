@@ -135,6 +135,12 @@ class ClipPairs(MapStage):
     reads: tuple[str, ...] = (ROWS, ITEMS, VERDICT)
     over = frozenset({Gives.CLIPS})
     summary = "text → clip, clip → text, moment retrieval, questions; of clips, or of windows"
+    reasons = {
+        "no_text": "the clip has no text of this kind",
+        "no_caption": "the clip has no generated caption",
+        "no_frames": "the pair needs frames, and the clip has none",
+        "no_mp4": "the pair needs an mp4, and the clip has none",
+    }
     optional_reads = (CAPTION,)
     filters_rows = False
     schema = PAIR_SCHEMA

@@ -73,6 +73,14 @@ class ExistingPairs(MapStage):
     reads: tuple[str, ...] = (ROWS, TEXTS, TEXT_DUPLICATES)
     over = frozenset({Gives.PAIRS})
     summary = "the pair, with each duplicate image replaced by the one that was kept"
+    reasons = {
+        "empty_query": "the query has neither text nor image",
+        "empty_positive": "the positive has neither text nor image",
+        "query_equals_positive": "both sides have the same text and images",
+        "positive_is_query_image": "the positive is the image of the query, without a text",
+        "query_REASON": "why the image of the query was removed, such as `query_missing_image`",
+        "positive_REASON": "why the image of the positive was removed",
+    }
     optional_reads = (LABELS, DEDUP_BY_IMAGE, ITEMS, VERDICT)
     schema = PAIR_SCHEMA
     fan_out = True

@@ -51,6 +51,7 @@ class Pairs(MapStage):
     reads: tuple[str, ...] = (ROWS, ITEMS, VERDICT)
     over = frozenset({Gives.IMAGES})
     summary = "query → positive, with the original text, the caption, or both"
+    reasons = {"no_text": "the row has no text", "no_caption": "the image has no generated caption"}
     optional_reads = (CAPTION, LONGEST_CAPTIONS)
     filters_rows = False
     schema = PAIR_SCHEMA

@@ -74,6 +74,8 @@ def examples() -> Mapping[type[Stage], Stage]:
 def _index(stages: Sequence[type[Stage]]) -> str:
     lines = ["# Stages", "", "All stages, in the order in which each finds what it reads. [How stages work together]"]
     lines[-1] += "(../../stages.md) is a page of its own."
+    lines += ["", "Every row has a status and a reason. A row on which a stage raised has failed, with a reason that"]
+    lines += ["begins with `error:`, whatever stage it was; the pages have the other reasons."]
     heads = ("stage", "gives for each row", "settings")
     for title, over_pairs in (("Over the rows of sources", False), ("Over the pairs of datasets", True)):
         rows = [
@@ -141,14 +143,14 @@ def stage_reasons(stage: type[Stage]) -> list[str]:
     """Returns the lines about the reasons with which a stage removes rows."""
     rows = [(code(reason), escaped(meaning)) for reason, meaning in stage.reasons.items()]
     lines = table(("reason", "what it means"), rows)
-    lines += table(("reason", "removes", "setting"), map(_threshold, (each for each in stage.thresholds)))
+    lines += table(("reason", "setting", "removes"), map(_threshold, (each for each in stage.thresholds)))
     return ["## Reasons", "", *lines] if lines else []
 
 
 def _threshold(threshold: Threshold) -> tuple[str, ...]:
     unit = f" ({threshold.unit})" if threshold.unit else ""
     removed = f"{threshold.measures}{unit}: {_KEPT[threshold.bound]}"
-    return code(threshold.reason) if threshold.reason else "", escaped(removed), code(threshold.setting)
+    return code(threshold.reason) if threshold.reason else "", code(threshold.setting), escaped(removed)
 
 
 def _readers(stage: type[Stage], stages: Sequence[type[Stage]]) -> Iterable[type[Stage]]:

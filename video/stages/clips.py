@@ -26,7 +26,7 @@ from corpus.schema import FRAME_EXT, VIDEO_EXT, Status, id_of_digest, item_id, t
 from corpus.settings import tuning
 from corpus.stage import ITEMS, ROWS, Gives, MapStage, Shard
 from corpus.storage import Store, is_absolute
-from video.budget import Budget, VideoError
+from video.budget import VIDEO_REASONS, Budget, VideoError
 from video.clips import Clip, annotated_clips
 from video.decoding.files import RangeFile, VideoSource
 from video.probe import ProbeSettings, probe
@@ -80,6 +80,16 @@ class Clips(MapStage):
     over = frozenset({Gives.CLIPS})
     over_evaluation = True
     summary = "a row for each clip: its frames and mp4, its times, sharpness, motion, hashes; one decode"
+    reasons = {
+        "too_short": "a scene below `min_s`, or a clip of less than two different frames",
+        "no_annotation": "the annotations of the video lie in other rows",
+        "no_clips": "the video, or this part of it, gives no clip",
+        "not_an_interval": "an annotation whose end is not after its start",
+        "outside_video": "less than half of an annotated interval lies in the video",
+        "no_frames": "no frame of the clip could be decoded",
+        "damaged": "too few packets of the clip decode for an mp4",
+        **VIDEO_REASONS,
+    }
     schema = CLIPS_SCHEMA
     fan_out = True
     origin_columns = {name: name for name in ("url", "video", "home_shard", "licence")}

@@ -104,6 +104,11 @@ class Groups(MapStage):
     settings_type = ClipGroupsSettings
     over = frozenset({Gives.CLIPS})
     summary = "whether the clip is good enough, which other clip it looks like, and its group of hard negatives"
+    reasons = {
+        "black": "all of it is black, and `drop_black` is true",
+        "static": "nothing moves in it, and `drop_static` is true",
+        "near_duplicate_sibling": "it looks like a better clip of the same video",
+    }
     roles = (ROWS, ITEMS, VERDICT)
     schema = GROUPS_SCHEMA
     thresholds = _THRESHOLDS

@@ -205,6 +205,10 @@ class Windows(MapStage):
     settings_type = WindowsSettings
     over = frozenset({Gives.CLIPS})
     summary = "windows of one to three minutes, made of frames that the clips have"
+    reasons = {
+        "no_window": "the video has no window: too few clips, or too short a time",
+        "no_frames": "the clips of the window have no frames",
+    }
     optional_reads = (_CAPTION,)
     roles = (ROWS, ITEMS, VERDICT)
     branch = "windows"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from typing import get_type_hints
 
 import pyarrow as pa
 from pydantic import Field
@@ -11,8 +13,10 @@ from corpus.settings import Settings
 from corpus.stage import ITEMS, Gives, MapStage, ShuffleStage
 from corpus.thresholds import Bound, Threshold
 from filters.image.stats import ImageStats
+from pipelines.config import DATASETS
 from pipelines.graph import STAGES
 from pipelines.reference.stages import FOLDER, page_name, stage_pages
+from tests.helpers.modules import ROOT
 
 
 class PlantedSettings(Settings):
@@ -57,7 +61,7 @@ def test_a_page_has_what_the_class_declares() -> None:
         "| **settings** | `stages.colourful` |",
         "| **version** | 7 |",
         "| `no_colours` | it has no colours at all |",
-        "| `colourless` | mean saturation (%): less than the value | `min_saturation` |",
+        "| `colourless` | `min_saturation` | mean saturation (%): less than the value |",
         "| `saturation` | float |",
         "| number, at least 0 | `0.2` | The lowest saturation. |",
         "stages:\n  colourful:\n    min_saturation: 0.2",
@@ -78,6 +82,21 @@ def test_every_stage_has_a_page_of_its_own() -> None:
         assert all(f"`{each.reason}`" in page for each in stage.thresholds if each.reason), name
         assert ("| **kind** | shuffle" in page) == issubclass(stage, ShuffleStage), name
         assert "## Details" in page and page.startswith("# `"), name
+
+
+def test_reasons_that_are_declared_are_given() -> None:
+    """As far as a text tells: the code has the reason, besides its declaration."""
+    folders = ("corpus", "filters", "video", "pipelines", "recaption", "mining")
+    code = "\n".join(path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    words = Counter(re.findall(r"[a-z]\w+", code))
+    makers = [get_type_hints(dataset.pairs_stage)["return"] for dataset in DATASETS]
+    declared = {reason for stage in (*STAGES, *makers) for reason in stage.reasons}
+    assert len(declared) > 60
+    assert [reason for reason in declared if reason.islower() and words[reason] < 2] == []
+    pages = stage_pages()
+    for stage in STAGES:
+        page = pages[f"{FOLDER}/{page_name(stage)}.md"]
+        assert [reason for reason in stage.reasons if f"| `{reason}` |" not in page] == [], stage.name
 
 
 def test_reads_lead_to_pages_that_are_there() -> None:

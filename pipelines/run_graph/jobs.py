@@ -50,8 +50,10 @@ def _identity(node: Node) -> object:
     """Returns what two nodes of one step have in common where a worker can't tell their stages from each other."""
     if node.is_shuffle or any(read.frozen for read, _ in node.pools):  # the list of a frozen pool is a node's own
         return object()
-    try:
-        stage = pickle.dumps(node.stage)
+    stage = node.stage
+    try:  # one by one: which objects its fields have in common, such as a part of the settings, makes no other stage
+        fields = {name: pickle.dumps(value) for name, value in vars(stage).items()}
+        found = (pickle.dumps(type(stage)), *sorted(fields.items()))
     except Exception:  # noqa: BLE001 - of a stage that is defined in a function, which no other process runs either
         return object()
-    return (stage, node.pools, node.dataset if node.pools else "")
+    return (found, node.pools, node.dataset if node.pools else "")

@@ -61,7 +61,6 @@ TESTED_BY = {
     "serving/vllm/pooling.py": "models/test_pooling.py",
     "serving/vllm/torchvision_shim.py": "models/test_vlm_checkpoint.py",
     # Parts of one computation, tested as a whole against a plain one.
-    "pipelines/engines/ray_host.py": "pipelines/engines/test_ray_faults.py",
     "pipelines/engines/ray_tasks.py": "pipelines/engines/test_entry.py",
     "pipelines/engines/beam_functions.py": "pipelines/engines/test_beam.py",
     "mining/candidates.py": "mining/test_neighbours.py",

@@ -52,7 +52,9 @@ class RayEngine(QueueEngine):
         self._stop = threading.Event()
         self._monitor = threading.Thread(target=self._monitor_cluster, name="ray cluster", daemon=True)
         self._monitor.start()
-        super().__init__(RayDispatcher(RayHost(self._cluster, self._calls, settings.workers), notify))
+        self._host = RayHost(self._cluster, self._calls, settings.workers)
+        self._queue_dispatcher = RayDispatcher(self._host, notify)
+        super().__init__(self._queue_dispatcher)
 
     def map_reduce(
         self, job: Job[_I, pa.Table], items: Sequence[_I], reduce: Reduce, partitions: int
@@ -116,16 +118,26 @@ class RayEngine(QueueEngine):
             yield tables
 
     def _as_done(self, calls: Iterator[ray.ObjectRef], resources: Resources) -> Iterator[ray.ObjectRef]:
-        """Yields calls as they end, as many in flight as there is room for. Advancing the iterator makes the next."""
+        """Yields calls as they end, as many in flight as there is room for. Advancing the iterator makes the next.
+
+        While there are any, so much less of the queues' items starts.
+        """
         running: list[ray.ObjectRef] = []
-        while True:
-            # One waits where there is no room: it is the demand that an autoscaler sees.
-            slots = self._workers or 1 + self._cluster.room(resources)
-            running += islice(calls, max(0, slots - len(running)))
-            if not running:
-                return
-            done, running = ray.wait(running, num_returns=1, timeout=REFRESH_S, fetch_local=False)
-            yield from done
+        try:
+            while True:
+                # One waits where there is no room: it is the demand that an autoscaler sees.
+                slots = self._workers or 1 + self._cluster.room(resources)
+                submitted = list(islice(calls, max(0, slots - len(running))))
+                running += submitted
+                self._host.count_shuffle(resources, len(submitted))
+                if not running:
+                    return
+                done, running = ray.wait(running, num_returns=1, timeout=REFRESH_S, fetch_local=False)
+                self._host.count_shuffle(resources, -len(done))
+                yield from done
+        finally:
+            self._host.count_shuffle(resources, -len(running))
+            self._queue_dispatcher.wake()
 
     def _monitor_cluster(self) -> None:
         """Takes stock of the cluster until the engine is closed."""

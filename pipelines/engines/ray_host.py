@@ -20,7 +20,7 @@ from pipelines.engines.item_queue import ItemQueue, item_label
 from pipelines.engines.ray_cluster import CALL, WORKER_ACTOR, Cluster, to_pickle
 from pipelines.engines.ray_heartbeats import StallLimit
 from pipelines.engines.ray_tasks import NotOpenedError, RemoteCall
-from pipelines.engines.workers import Notify, NumberedJob, Reports, Usage
+from pipelines.engines.workers import Amounts, Notify, NumberedJob, Reports, Usage
 from rzen_corpus import Origin
 
 CRASH_ERRORS = (
@@ -74,22 +74,25 @@ class RayHost:
         self._max_workers = max_workers  # 0: as many as there is room for
         self._jobs: dict[NumberedJob, ray.ObjectRef] = {}
         self._tasks: set[TaskWorker] = set()
+        self._shuffles = Amounts()  # what the tasks of shuffles take, which have no workers here
+        self._lock = threading.Lock()  # guards it
         self.probing = False  # no item waits for the room that is asked for, so nothing is demanded
 
     def can_work(self, resources: Resources, usage: Usage) -> bool:
         """See `WorkerHost.can_work`. Tasks queue for a core beside models that hold one."""
-        busy, idle = usage.busy, usage.idle
+        busy, idle, shuffles = usage.busy, usage.idle, self._shuffles
         if resources.waits_on_network:
             return self._has_machine(Resources()) and busy.network < (
                 self._max_workers or max(1, round(self._cluster.total("CPU")))
             )
-        if self._max_workers and busy.workers - busy.network >= self._max_workers:
+        if self._max_workers and busy.workers - busy.network + shuffles.workers >= self._max_workers:
             return False
         if resources.holds_model or resources.gpus:
             return True
         if not self._has_machine(resources):
             return False
-        return busy.cpus + idle.cpus + resources.cpus <= self._cluster.total("CPU") + self._cluster.queued_cpus
+        cpus = busy.cpus + idle.cpus + shuffles.cpus + resources.cpus
+        return cpus <= self._cluster.total("CPU") + self._cluster.queued_cpus
 
     def can_start(self, resources: Resources, usage: Usage) -> bool:
         """See `WorkerHost.can_start`. A task needs no more than `can_work`; an actor that waited for room would keep
@@ -123,6 +126,12 @@ class RayHost:
         if job not in self._jobs:
             self._jobs[job] = ray.put(to_pickle(job.job))
         return self._jobs[job]
+
+    def count_shuffle(self, resources: Resources, tasks: int) -> None:
+        """Takes note that so many tasks of a shuffle have been submitted, or, below 0, have ended."""
+        with self._lock:
+            self._shuffles.workers += tasks
+            self._shuffles.cpus += tasks * resources.cpus
 
     def set_running(self, worker: TaskWorker, running: bool) -> None:
         """Takes note that a task worker has a task, or none."""

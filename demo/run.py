@@ -64,6 +64,7 @@ def run_demo(screen: Screen, engine: str | None, rows: int, settings: Path | Non
         films_built = f", {len(read_films_truth(films).films)} films" if films else ""
         screen.line(f"{rows:,} rows of images{films_built} and {len(sets.sets)} sets of pairs, in {world.folder}", True)
     with screen.step("run"), serve(folder / "world", port) as serving:
+        screen.line("Malformed records are planted, too; a run counts them by source and reason:", True)
         result = run(config, Selection(), console)
         reached = forbidden_requests(serving.requests())
         screen.show_funnels(result.funnels)

@@ -27,6 +27,7 @@ from corpus.storage_error import MissingError, StorageError, storage_errors, try
 
 CONNECTIONS = 64  # to a store, of a process
 _S3_PROTOCOLS = ("s3", "s3a")
+_EXTRAS = {"s3": "s3", "s3a": "s3", "hf": "hf"}  # protocol -> the extra that brings it
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -85,6 +86,21 @@ class Store:
         """Returns the store that a path lies in: scheme and bucket or host; "" for a local one."""
         full = self.full(path)
         return "/".join(full.split("/", 3)[:3]) if "://" in full else ""
+
+    def check_bucket(self) -> None:
+        """Raises MissingError where the root lies in a bucket of S3 that does not exist.
+
+        Else what is missing looks like an empty folder. Who may not ask for a bucket finds out when it is read.
+        """
+        if self.url.partition("://")[0] not in _S3_PROTOCOLS:
+            return
+        bucket = self.root_of("")
+        try:
+            self.fs.info(bucket)
+        except FileNotFoundError as error:
+            raise MissingError(f"{bucket}: no such bucket: make it, or correct its name") from error
+        except Exception:  # noqa: BLE001 - clients raise more than OSError; whoever reads next says what it is
+            return
 
     @_waits
     def read(self, path: str) -> bytes:
@@ -307,7 +323,16 @@ def _open_file_system(url: str) -> Any:
     if protocol in _S3_PROTOCOLS:  # whose client keeps ten connections, however many threads ask
         configured = fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
         options["config_kwargs"] = {"max_pool_connections": CONNECTIONS, **configured}
-    return fsspec.url_to_fs(url, **options)[0]
+    try:
+        return fsspec.url_to_fs(url, **options)[0]
+    except ImportError as error:
+        raise ImportError(f"{url}: nothing here reads {protocol}://: {missing_package(protocol, error)}") from error
+
+
+def missing_package(protocol: str, error: ImportError) -> str:
+    """Returns what to install for a file system that cannot be imported."""
+    extra = _EXTRAS.get(protocol)
+    return f"pip install 'rzen-corpus[{extra}]'" if extra else str(error)
 
 
 def _read_local_ranges(requests: list[tuple[str, int, int, int]], found: list[Any]) -> None:

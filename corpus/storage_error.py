@@ -11,6 +11,8 @@ from corpus.outages import is_outage, wait_out
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
+_NO_BUCKET = "bucket does not exist"  # in what S3 answers
+
 _T = TypeVar("_T")
 
 
@@ -51,7 +53,8 @@ def error_reason(error: Exception) -> str:
     """Returns an error in words; of the system's, without its number and the path that stands before it already."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: free some" if error.errno in DISK_FULL else error.strerror
-    return str(error) or type(error).__name__
+    reason = str(error) or type(error).__name__
+    return f"{reason}: make the bucket, or correct its name" if _NO_BUCKET in reason else reason
 
 
 def try_storage(call: Callable[[], _T], path: str, store: str) -> _T:

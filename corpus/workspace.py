@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from corpus.parquet_columns import FooterCache, read_columns, read_metadata
 from corpus.read_ahead import AT_ONCE, read_ahead
 from corpus.storage import Store, storage_errors
+from corpus.storage_error import StorageError
 
 _INGREDIENTS = b"rzen_corpus"
 
@@ -138,7 +139,7 @@ class Workspace:
 
     def read_table(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Reads a table, or some of its columns in the requested order."""
-        with storage_errors(self.store.full(path)):
+        with _table_errors(self.store.full(path)):
             if columns is None:  # one request instead of one for each part of the file
                 table = pq.read_table(pa.BufferReader(self.store.read(path)))
             elif self.store.is_local_path(path):
@@ -152,7 +153,7 @@ class Workspace:
 
     def read_present(self, path: str, columns: Sequence[str]) -> pa.Table:
         """Reads those of the columns, or fields of one (`query.text`), that a table has."""
-        with storage_errors(self.store.full(path)):
+        with _table_errors(self.store.full(path)):
             if not self.store.is_local_path(path):
                 table = read_columns(self.store, path, columns, may_lack=True, kept=self._kept)
                 return table.replace_schema_metadata(None)
@@ -170,13 +171,25 @@ class Workspace:
 
     def read_fingerprint_parts(self, path: str) -> dict[str, Any]:
         """Reads what went into the fingerprint of a table from the end of its file."""
-        with storage_errors(self.store.full(path)):
+        with _table_errors(self.store.full(path)):
             if self.store.is_local_path(path):
                 with self.store.open_native(path) as file:
                     metadata = pq.read_schema(file).metadata or {}
             else:
                 metadata = read_metadata(self.store, path)
         return json.loads(metadata.get(_INGREDIENTS, b"{}"))
+
+
+@contextlib.contextmanager
+def _table_errors(path: str) -> Iterator[None]:
+    """Turns what goes wrong into a StorageError that names the path; where the file is damaged, with a way out."""
+    with storage_errors(path):
+        try:
+            yield
+        except pa.ArrowInvalid as error:
+            of_source = path.rpartition("/")[0].endswith("/rows")  # of a source's shards, which are written together
+            advice = f"remove {'its folder' if of_source else 'this file'}, and the next run makes it again"
+            raise StorageError(f"{path}: damaged: {error}: {advice}") from error
 
 
 def to_parquet(table: pa.Table) -> bytes:

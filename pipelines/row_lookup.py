@@ -25,6 +25,7 @@ from corpus.read_ahead import read_ahead
 from corpus.schema import ITEM_ID, ITEM_ID_BYTES, PARTS_FIELD, Status
 from corpus.settings import SettingsError
 from corpus.stage import ITEMS, PAIRS
+from corpus.storage import storage_errors
 from corpus.workspace import Workspace, owner_name
 from pipelines.config import Config
 from pipelines.plan import Plan, PlannedTable, Selection
@@ -141,7 +142,9 @@ def write_picture(config: Config, name: str, path: Path) -> Path:
     lookup = _Lookup(Workspace(config.workspace), plan_run(config, Selection(), check=False))
     place = lookup.place(bytes.fromhex(name))
     path = path if path.suffix else path.with_name(f"{path.name}.{place.ext}")
-    path.write_bytes(read_item(config, place))
+    data = read_item(config, place)
+    with storage_errors(str(path)):
+        path.write_bytes(data)
     return path
 
 

@@ -13,7 +13,7 @@ from corpus.journal import remove_finished
 from corpus.outages import patient_storage
 from corpus.workspace import Workspace
 from pipelines.config import Config
-from pipelines.engines import open_engine
+from pipelines.engines import check_installed, open_engine
 from pipelines.engines.address import check_address
 from pipelines.graph import build_graph
 from pipelines.lease import workspace_lease
@@ -78,6 +78,7 @@ def run(
         for caution in stage_cautions(steps):
             progress.print_line(caution)
         check_stages(steps)  # before rows are read
+        check_installed(config.engine)
         check_address(config.engine)
         notify = partial(_notify, progress, log)
         observer = stack.enter_context(open_observers(config.metrics, notify))

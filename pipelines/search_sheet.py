@@ -7,7 +7,7 @@ from pathlib import Path
 
 from corpus.image.decode import Pixels
 from corpus.image.pixel_budget import PixelBudget, UndecodableError, decode_to_budget
-from corpus.storage import Store
+from corpus.storage import Store, storage_errors
 from corpus.workspace import Workspace
 from pipelines.config import Config
 from pipelines.report.contact_sheet import THUMBNAIL_PX, SheetRow, contact_sheet
@@ -22,7 +22,9 @@ def write_sheet(config: Config, query: str, hits: Sequence[Hit], path: Path) -> 
     from PIL import Image
 
     rows = [_query_row(config, query), *_hit_rows(config, hits)]
-    Image.fromarray(contact_sheet(rows)).save(path, "PNG")
+    image = Image.fromarray(contact_sheet(rows))
+    with storage_errors(str(path)):
+        image.save(path, "PNG")
     return path
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from corpus.read_ahead import read_ahead
 from corpus.settings import SettingsError
-from corpus.storage import Store
+from corpus.storage import MissingError, Store
 from corpus.workspace import Workspace
 from pipelines.config import Config
+from pipelines.engines import check_installed
 from pipelines.graph import build_graph
 from pipelines.observers.run_observers import check_observers
 from pipelines.plan import Plan, Selection, Step
@@ -108,6 +109,9 @@ def plan_run(config: Config, selection: Selection, check: bool = True) -> Plan:
     if check:
         check_folders(config)
         check_observers(config.metrics)
+        check_installed(config.engine)
+    else:
+        workspace.store.check_bucket()
     read = read_sources(workspace, config, write=False, check=check)
     steps = build_graph(config)
     if check:
@@ -154,6 +158,10 @@ def check_folders(config: Config, mixtures: Sequence[str] | None = None) -> None
     for key, url in folders.items():
         store = Store(url)
         if not store.is_local:
+            try:
+                store.check_bucket()
+            except MissingError as error:
+                raise SettingsError(f"{key}: {error}") from error
             continue
         path = Path(store.url)
         nearest = next(place for place in (path, *path.parents) if place.exists() or place.is_symlink())

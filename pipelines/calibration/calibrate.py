@@ -10,6 +10,7 @@ import numpy as np
 
 from corpus.printable import printable
 from corpus.settings import SettingsError
+from corpus.storage import storage_errors
 from corpus.thresholds import Shows
 from corpus.workspace import Workspace, owner_name
 from pipelines.calibration.contents import (
@@ -72,8 +73,12 @@ def write_calibration(config: Config, name: str, folder: Path, stage: str | None
     )
     folder.mkdir(parents=True, exist_ok=True)
     page, sheet = folder / PAGE, folder / CONTACT_SHEET
-    page.write_text(calibration_page(title, subtitle, found.reports, found.missing), encoding="utf-8")
-    Image.fromarray(calibration_sheet(found.reports)).save(sheet, "PNG", compress_level=3)
+    text = calibration_page(title, subtitle, found.reports, found.missing)
+    with storage_errors(str(page)):
+        page.write_text(text, encoding="utf-8")
+    image = Image.fromarray(calibration_sheet(found.reports))
+    with storage_errors(str(sheet)):
+        image.save(sheet, "PNG", compress_level=3)
     return [page, sheet]
 
 

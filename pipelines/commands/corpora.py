@@ -49,6 +49,11 @@ def verify_command(
         found = with_bar(console, "verify", read_again)
         for fault in found.faults:
             print_line(console, fault)
+        if found.faults:
+            advice = (
+                "what is removed of a corpus, `rzen-corpus run` with its settings writes again; or push a sound copy"
+            )
+            print_line(console, advice)
         verdict = f"{len(found.faults)} faults" if found.faults else "sound"
         print_line(console, f"{corpus}: {verdict}; read {found.summary()}")
         return EXIT_FAILED if found.faults else 0

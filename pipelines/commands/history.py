@@ -46,6 +46,7 @@ def runs_command(
         from pipelines.report.run_summary import read_summaries
 
         store = Workspace(settings.workspace).store
+        store.check_bucket()
         runs = read_summaries(store)
         if old is not None and new is not None:
             found = compare_runs(find_run(runs, old), find_run(runs, new))

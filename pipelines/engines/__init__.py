@@ -7,6 +7,7 @@ results do not depend on the engine.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, Protocol, TypeVar
@@ -142,11 +143,19 @@ class EngineSettings(Settings):
     )
 
 
+def check_installed(settings: EngineSettings) -> None:
+    """Raises ImportError where the engine's library, an extra, is not installed."""
+    package = {"ray": "ray", "beam": "apache_beam"}.get(settings.kind)
+    if package and importlib.util.find_spec(package) is None:
+        raise ImportError(f"engine.kind {settings.kind} is an extra: pip install 'rzen-corpus[{settings.kind}]'")
+
+
 def open_engine(settings: EngineSettings, notify: Notify = print_to_stderr, **context: Any) -> Engine:
     """Opens the engine that the settings name. ImportError says which extra is missing.
 
     `notify` prints what a person should know about its workers, from any thread.
     """
+    check_installed(settings)
     if settings.kind == "ray":
         from pipelines.engines.ray import RayEngine
 

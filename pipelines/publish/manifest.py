@@ -177,6 +177,7 @@ def read_manifest(store: Store) -> dict[str, Any] | None:
     try:
         manifest = read_json(store, MANIFEST, MAX_JSON_BYTES)
     except FileNotFoundError:
+        store.check_bucket()
         return None
     except ValueError as error:
         raise ManifestError(where, [f"not JSON: {error}"]) from error

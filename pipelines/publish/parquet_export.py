@@ -21,6 +21,7 @@ from pipelines.publish.manifest import MANIFEST, read_manifest
 from pipelines.publish.mixture import PublishError
 from pipelines.publish.sample_schema import clip_sides, sample_shape
 
+_ADVICE = "see `rzen-corpus verify`"
 _GROUP_BYTES = 64 << 20  # of media in a row group, about
 _MAX_MEMBER_BYTES = 1 << 31
 _PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -57,6 +58,7 @@ def export_table(corpus: str, out: str, progress: Callable[[int, int], None] | N
     tars = [f"{name}/{shard['name']}" for name, entry in manifest["datasets"].items() for shard in entry["shards"]]
     folder, _, name = out.replace("\\", "/").rpartition("/")
     target = Store(folder or ".")
+    target.check_bucket()
     rows = 0
     with target.writer(name) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         group: list[dict[str, Any]] = []
@@ -105,7 +107,11 @@ def _feature(kind: pa.DataType) -> dict[str, Any]:
 
 def _samples(store: Store, path: str) -> Iterator[tuple[dict[str, Any], int]]:
     """Yields the samples of a tar as rows, each with the bytes of its media."""
-    with store.open(path) as file:
+    try:
+        opened = store.open(path)
+    except FileNotFoundError as error:
+        raise PublishError(f"{store.full(path)}: the manifest lists it, and it is not there: {_ADVICE}") from error
+    with opened as file:
         size = file.seek(0, 2)
         file.seek(0)
         tar = TarReader(file, size)
@@ -116,13 +122,13 @@ def _samples(store: Store, path: str) -> Iterator[tuple[dict[str, Any], int]]:
                 yield _row(store.full(path), current, members)
                 members = {}
             if member.fault or member.size > _MAX_MEMBER_BYTES:
-                raise PublishError(f"{store.full(path)}: {member.name}: {member.fault or 'too large'}")
+                raise PublishError(f"{store.full(path)}: {member.name}: {member.fault or 'too large'}: {_ADVICE}")
             current = key
             members[name] = tar.content(member)
         if members:
             yield _row(store.full(path), current, members)
         if tar.fault:
-            raise PublishError(f"{store.full(path)}: not a complete tar: {tar.fault}")
+            raise PublishError(f"{store.full(path)}: not a complete tar: {tar.fault}: {_ADVICE}")
 
 
 def _row(path: str, key: str, members: Mapping[str, bytes]) -> tuple[dict[str, Any], int]:
@@ -131,5 +137,5 @@ def _row(path: str, key: str, members: Mapping[str, bytes]) -> tuple[dict[str, A
         for side in (sample["query"], sample["positive"], *sample["negatives"]):
             side["media"] = [{"bytes": members[name], "path": f"{key}.{name}"} for name in side["media"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise PublishError(f"{path}: {key}: not a sample of a corpus: {error}: see `rzen-corpus verify`") from error
+        raise PublishError(f"{path}: {key}: not a sample of a corpus: {error}: {_ADVICE}") from error
     return sample, sum(map(len, members.values()))

@@ -54,6 +54,7 @@ def push(corpus: str, target: str, progress: Progress | None = None) -> Pushed:
     manifest = read_manifest(source)
     if manifest is None:
         raise PublishError(f"{source.url}: no {MANIFEST}: there is no corpus, or it was not finished")
+    store.check_bucket()
     files = _files(source, manifest)
     sizes = file_sizes(store)
     _refuse_others(store, set(sizes), listed_files(manifest), manifest["fingerprint"])
@@ -131,7 +132,9 @@ def _chunks(store: Store, path: str) -> Iterator[bytes]:
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
     except FileNotFoundError as error:
-        raise PublishError(f"{store.full(path)}: the manifest lists it, and it is not there") from error
+        raise PublishError(
+            f"{store.full(path)}: the manifest lists it, and it is not there: see `rzen-corpus verify`"
+        ) from error
 
 
 def _all(results: Iterable[None]) -> None:

@@ -11,11 +11,10 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 
-from rich.console import Console
-
 from corpus.image.pixel_budget import PixelBudget, decode_to_budget
 from corpus.printable import printable
 from corpus.settings import SettingsError
+from pipelines.report.terminal import Terminal
 
 _BUDGET = PixelBudget(max_pixels=640 * 640, max_aspect_ratio=1_000)
 _CHUNK_CHARACTERS = 4096  # of base64, in one escape sequence of kitty's protocol
@@ -53,7 +52,7 @@ def detect_protocol(environment: Mapping[str, str]) -> InlineProtocol | None:
     return InlineProtocol.KITTY if environment.get("KITTY_WINDOW_ID") else None
 
 
-def choose_protocol(console: Console, requested: bool | None) -> InlineProtocol | None:
+def choose_protocol(console: Terminal, requested: bool | None) -> InlineProtocol | None:
     """Returns by which protocol pictures are shown on a console; None: they are not.
 
     `requested`: True raises SettingsError where they can't be, False is never, None is wherever they can be.
@@ -86,7 +85,7 @@ def inline_sequence(png: bytes, protocol: InlineProtocol) -> str:
     return "".join(f"\x1b_G{keys};{chunk}\x1b\\" for keys, chunk in zip(first, chunks, strict=True))
 
 
-def show_png(console: Console, png: bytes, protocol: InlineProtocol) -> None:
+def show_png(console: Terminal, png: bytes, protocol: InlineProtocol) -> None:
     """Shows a PNG that this program has made, below what was printed."""
     console.file.write(f"{inline_sequence(png, protocol)}\n")
     console.file.flush()

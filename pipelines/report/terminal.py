@@ -61,12 +61,21 @@ class Terminal(Console):
 def print_line(console: Console, text: str, verbosity: Verbosity = Verbosity.NORMAL) -> None:
     """Prints one line, however long: a line end in a name starts no line that looks like another message."""
     line = printable(text, _LINE)
-    log = console.log_file if isinstance(console, Terminal) else None
-    if log is not None:
-        log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
-        log.flush()
+    if isinstance(console, Terminal) and console.log_file is not None:
+        _append(console, console.log_file, line)
     if not isinstance(console, Terminal) or console.verbosity >= verbosity:
         console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _append(console: Terminal, log: IO[str], line: str) -> None:
+    """Appends a line to the log file of a console. Where it takes no more, that is printed, and what runs goes on."""
+    try:
+        log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+        log.flush()
+    except OSError as error:
+        console.log_file = None
+        why = f"--log-file {log.name}: {error.strerror}: nothing more is written to it"
+        print_line(console, why, Verbosity.QUIET)
 
 
 @contextlib.contextmanager
@@ -75,12 +84,14 @@ def logged(console: Terminal, path: Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-        console.log_file = file
-        try:
-            yield
-        finally:
-            console.log_file = None
+    file = path.open("a", encoding="utf-8", errors="backslashreplace")
+    console.log_file = file
+    try:
+        yield
+    finally:
+        console.log_file = None
+        with contextlib.suppress(OSError):  # of a line that could not be written: that was printed
+            file.close()
 
 
 def print_text(console: Console, text: str, *, indent: bool = False) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from corpus.printable import printable
+from corpus.storage import storage_errors
 from pipelines.config import Config
 from pipelines.report.context import ReportContext, report_context
 from pipelines.report.html.page import escape, page_html
@@ -35,7 +36,9 @@ def write_report(
         if body := section.build(context):
             found.append((section, body))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report_page(context, name, found), encoding="utf-8")
+    page = report_page(context, name, found)
+    with storage_errors(str(path)):
+        path.write_text(page, encoding="utf-8")
     return path
 
 

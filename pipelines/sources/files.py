@@ -22,14 +22,13 @@ import fsspec
 from corpus.outages import wait_out
 from corpus.printable import printable
 from corpus.settings import SettingsError
-from corpus.storage import storage_errors
+from corpus.storage import missing_package, storage_errors
 from corpus.store_listing import expand_glob, files_below, has_file, has_folder
 from pipelines.sources.not_read import NotRead
 
 HIDDEN = (".",)  # names that begin so are left out of folders
 NO_DATA = (".", "_")  # of tables: _SUCCESS, _temporary, _delta_log and the like are no data
 
-_EXTRAS = {"s3": "s3", "s3a": "s3", "hf": "hf"}  # protocol -> the extra that brings it
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _GLOB_CHARACTERS = "*?["
 
@@ -253,8 +252,7 @@ def _file_system(pattern: str, what: str) -> tuple[Any | None, str]:
     try:
         fs, path = fsspec.url_to_fs(pattern)
     except ImportError as error:
-        extra = _EXTRAS.get(protocol)
-        advice = f"pip install 'rzen-corpus[{extra}]'" if extra else str(error)
+        advice = missing_package(protocol, error)
         raise SettingsError(f"{what}: {pattern}: nothing here reads {protocol}://: {advice}") from error
     except ValueError as error:  # an unknown protocol
         raise SettingsError(f"{what}: {pattern}: {error}") from error

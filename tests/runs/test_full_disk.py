@@ -68,6 +68,20 @@ def test_no_room_for_the_first_file_is_one_message(web: Web, tmp_path: Path) -> 
     assert re.fullmatch(rf"StorageError: {where}/000000\.\w+\.parquet: cannot be written: File too large", line)
 
 
+def test_no_room_for_what_is_made_of_a_corpus(undisturbed: Path, tmp_path: Path) -> None:
+    """What could not be written is named, and nothing of it is left that looks like the whole."""
+    corpus = undisturbed / "corpus"
+    cases = {
+        ("push", str(corpus), f"{tmp_path}/there"): rf"{tmp_path}/there/laion/laion-00000\d\.tar",
+        ("export-table", str(corpus), f"{tmp_path}/rows.parquet"): rf"{tmp_path}/rows\.parquet",
+    }
+    for arguments, where in cases.items():
+        found = limited(20_000, *arguments)
+        assert found.returncode == 1, found.stdout
+        assert re.fullmatch(rf"StorageError: {where}: cannot be written: File too large\n", found.stderr)
+    assert not (tmp_path / "there/manifest.json").exists() and not list(tmp_path.rglob("*.parquet"))
+
+
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Makes the disk full for files whose path matches a pattern."""

@@ -53,6 +53,8 @@ class PendingFile:
             if fs is None:  # in the same folder, so that the rename stays inside one file system
                 path = Path(target)
                 path.parent.mkdir(parents=True, exist_ok=True)
+                if path.exists() and not (path.is_file() or path.is_dir()):  # a rename would replace a device or a pipe
+                    raise FileExistsError(errno.EEXIST, "is no file, and is not replaced", target)
                 self._spool = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
                 _spools.add(self._spool)
                 handle = _unnamed_file(path.parent)

@@ -122,6 +122,14 @@ def test_a_rename_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["one.bin"]
 
 
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StorageError, match=r"pipe: is no file, and is not replaced"):
+        Store(str(tmp_path)).publish("pipe", b"0123")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
 @pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed", "named"])
 def test_what_a_killed_writer_leaves_is_not_listed(tmp_path: Path, unnamed: bool) -> None:
     code = (

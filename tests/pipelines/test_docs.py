@@ -118,7 +118,9 @@ def test_commands_exist() -> None:
 def test_modules_that_are_run_exist() -> None:
     modules = {(path.name, name) for path, text in PAGES.items() for name in re.findall(r"python -m ([\w.]+)", text)}
     assert len(modules) > 10
-    assert [each for each in sorted(modules) if importlib.util.find_spec(each[1]) is None] == []
+    others = {"apache_beam"} if importlib.util.find_spec("apache_beam") is None else set()
+    known = [each for each in sorted(modules) if each[1].partition(".")[0] not in others]
+    assert [each for each in known if importlib.util.find_spec(each[1]) is None] == []
 
 
 def test_files_that_are_named_exist() -> None:

@@ -29,6 +29,9 @@ def check(origin: Origin) -> None:
 class WorkerActor:
     """The actor of a worker: a process that keeps a job open."""
 
+    def start(self) -> None:
+        """Returns as soon as there is room."""
+
     def open(self, origin: Origin, limit: bytes, job: bytes) -> None:
         """Opens the job."""
         self._function = _module(origin).open_function(job, limit)

@@ -131,6 +131,7 @@ class Cluster:
         self._waits: dict[Resources, float] = {}  # since when no machine has room for such a worker
         self._demands: dict[Resources, float] = {}  # when there was last no room for one more
         self._placeholders: dict[Resources, list[tuple[Any, ray.ObjectRef]]] = {}
+        self._placing: list[ray.ObjectRef] = []  # of actors: each is ready when its actor has found room
         self._lines: SimpleQueue[str] = SimpleQueue()  # that `refresh` prints: who asks for room may hold locks
         self._lock = threading.Lock()
 
@@ -189,6 +190,11 @@ class Cluster:
         with self._lock:
             self._demands[resources] = self.clock()
 
+    def await_room(self, placed: ray.ObjectRef) -> None:
+        """Takes note of an actor that looks for room, until `placed` is ready: no placeholder may take that room."""
+        with self._lock:
+            self._placing.append(placed)
+
     def working_nodes(self) -> list[str]:
         """Returns the machines that shards run on."""
         return [id for id, node in self.nodes.items() if node.works]
@@ -240,11 +246,14 @@ class Cluster:
     def _show_demand(self) -> None:
         """Keeps placeholders for what there is no room for, as many as there is room for already, or one.
 
-        They wait for room, and are killed as soon as there is some: nothing but the demand of an autoscaler.
+        They wait for room, and are killed as soon as there is some: nothing but the demand of an autoscaler. There are
+        none while an actor looks for room, which is a demand itself: one placeholder after another could take it.
         """
         with self._lock:
             self._demands = {each: s for each, s in self._demands.items() if self.clock() - s < _DEMAND_S}
-            demands = set(self._demands) if self._grows else set()
+            if self._placing:
+                self._placing = ray.wait(self._placing, num_returns=len(self._placing), timeout=0)[1]
+            demands = set(self._demands) if self._grows and not self._placing else set()
         for resources in demands | set(self._placeholders):
             waiting = self._placeholders.setdefault(resources, [])
             for placeholder in list(waiting):

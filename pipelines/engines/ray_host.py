@@ -118,7 +118,9 @@ class RayHost:
     def create(self, job: NumberedJob, reports: Reports) -> TaskWorker | ActorWorker:
         """See `WorkerHost.create`."""
         if job.dedicated:
-            return ActorWorker(self._calls, self.job_ref(job), job, reports)
+            worker = ActorWorker(self._calls, self.job_ref(job), job, reports)
+            self._cluster.await_room(worker.placed)
+            return worker
         return TaskWorker(self, self._calls, reports)
 
     def job_ref(self, job: NumberedJob) -> ray.ObjectRef:
@@ -272,6 +274,7 @@ class ActorWorker:
         self._early: list[tuple[int, Any]] = []  # items that came before the job was open
         actor = WORKER_ACTOR.options(max_concurrency=job.resources.in_flight, **resource_options(job.resources))
         self._actor: Any = actor.remote()
+        self.placed: ray.ObjectRef = self._actor.start.remote()  # ready when it has found room
         opening = self._actor.open.remote(calls.origin, to_pickle(calls.limit), shared)
         opening.future().add_done_callback(self._opened)
 

@@ -109,7 +109,7 @@ class ScarceModel(MapStage):
     over = frozenset({Gives.IMAGES})
     roles: ClassVar[tuple[str, ...]] = (VERDICT,)
     schema = pa.schema([("score", pa.float32())])
-    resources = Resources(gpus=1, holds_model=True, in_flight=2)
+    resources = Resources(cpus=0, gpus=1, holds_model=True, in_flight=2)  # asleep: it takes no core
 
     @classmethod
     def create(cls, source: SourceInfo) -> MapStage:

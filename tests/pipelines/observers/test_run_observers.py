@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import re
 import sys
@@ -193,6 +194,9 @@ def test_what_cannot_be_opened_ends_the_command_before_it_begins(
 def test_the_modules_of_the_extra_are_those_that_are_looked_for() -> None:
     extras.installed_or_skip("prometheus_client", "opentelemetry.exporter.otlp.proto.http")
     check_observers(MetricsSettings.model_validate({"prometheus": {"port": 0}, "opentelemetry": {}}))
+    assert set(run_observers._MODULES) == {"prometheus", "opentelemetry"}
+    modules = [module for modules in run_observers._MODULES.values() for module in modules]
+    assert modules and all(importlib.util.find_spec(module) for module in modules)
 
 
 def test_observers_that_raise_in_every_method_hold_nobody_up() -> None:
